@@ -1,0 +1,91 @@
+# Two commands matter: `make run` and `make test`. Each fetches what it needs into git-ignored folders
+# (.deps, target) and installs nothing system-wide; a machine needs Rust, Python 3 and make.
+# `make help` lists the rest.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.ONESHELL:
+
+PYTHON ?= python3
+CONFIG ?= examples/digits/tidegate.toml
+ORT = $(shell $(PYTHON) scripts/fetch_onnxruntime.py --print-path)
+TIDEGATE := target/release-fast/tidegate
+VENV := .deps/venv-conformance
+step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
+
+.PHONY: help run build onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance bench clean-deps
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: build ## build and start the gateway on the digits demo, at ports 8501 (data) and 8502 (admin)
+	@cat <<-'TRY'
+
+	  Three commands to try from here, in another terminal:
+
+	    curl -s localhost:8501/predict -d @examples/digits/samples/seven.json
+	    curl -s localhost:8501/v2/models/digits/infer -d @examples/digits/samples/batch.v2.json
+	    $(TIDEGATE) weights digits blue=50 green=50
+
+	TRY
+	exec $(TIDEGATE) serve --config $(CONFIG)
+
+build: onnxruntime ## build the gateway as `make run` starts it
+	@cargo build --profile release-fast --locked -p tidegate-gateway
+
+onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
+	@$(PYTHON) scripts/fetch_onnxruntime.py
+
+test: fmt-check lint test-scripts test-rust test-loom conformance ## the whole suite, as CI runs it; stops at the first failure
+	$(call step,all passed)
+
+fmt: ## format the Rust code
+	@cargo fmt --all
+
+fmt-check: ## fail if the Rust code is not formatted
+	$(call step,format)
+	@cargo fmt --all --check
+
+lint: ## clippy, with warnings denied
+	$(call step,clippy)
+	@cargo clippy --workspace --all-targets --locked -- -D warnings
+
+test-rust: onnxruntime ## unit, integration and documentation tests
+	$(call step,unit and integration tests)
+	@export ORT_DYLIB_PATH="$(ORT)"
+	if cargo nextest --version >/dev/null 2>&1; then
+	    cargo nextest run --workspace --locked
+	else
+	    cargo test --workspace --locked --lib --bins --tests
+	fi
+	cargo test --workspace --locked --doc --quiet
+
+test-loom: ## the batcher's queue under loom, in every order of its threads' steps
+	@if [ -f crates/batcher/tests/loom.rs ]; then
+	    printf '\n\033[1m== loom models\033[0m\n'
+	    RUSTFLAGS="--cfg loom" cargo test --release --locked -p tidegate-batcher --test loom --target-dir target/loom
+	fi
+
+test-scripts: ## tests of the scripts in scripts/
+	$(call step,scripts)
+	@$(PYTHON) -m unittest discover -q -s scripts -p 'test_*.py'
+
+conformance: onnxruntime $(VENV)/installed ## standard clients against the real gateway
+	$(call step,conformance)
+	@cargo build --locked -p tidegate-gateway
+	ORT_DYLIB_PATH="$(ORT)" $(VENV)/bin/python -m pytest -q tests/conformance
+
+bench: onnxruntime ## gateway against raw ONNX Runtime, in one run
+	@ORT_DYLIB_PATH="$(ORT)" cargo run --profile release-fast --locked -p tidegate-benches --
+
+clean-deps: ## remove everything that was fetched
+	@rm -rf .deps
+
+# The stamp carries the pins' date: the environment is remade only when the pins change.
+$(VENV)/installed: tests/conformance/requirements.txt
+	@rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
