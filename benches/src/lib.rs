@@ -1,0 +1,1 @@
+//! Benchmarks: each asks a question against a baseline in the same run.

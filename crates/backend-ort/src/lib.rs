@@ -1,0 +1,1 @@
+//! Runs batches on ONNX Runtime; the only crate that knows it.

@@ -1,0 +1,1 @@
+//! Runs batches: the Backend trait, the workers that pull, the batch-safety check, the mock.

@@ -1,0 +1,1 @@
+//! Decides with whom and when: the lock-free queue, the batching rule, gather and scatter.

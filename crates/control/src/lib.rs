@@ -1,0 +1,1 @@
+//! The one writer: repository, version lifecycle, durable state, admin API.

@@ -1,0 +1,1 @@
+//! The tidegate binary: reads config, builds the stack, serves, drains.

@@ -1,0 +1,29 @@
+//! The words that every room of Tidegate shares: model, version, tensor, request, response, deadline,
+//! timeline and error.
+//!
+//! Nothing here does I/O, waits, or serialises: wire formats live in `tidegate-proto`, clocks in
+//! whoever calls. Types are built valid, so that later rooms need not check again.
+
+mod catalog;
+mod datatype;
+mod deadline;
+mod error;
+mod name;
+mod request;
+mod shape;
+mod signature;
+mod tensor;
+mod timeline;
+mod version;
+
+pub use catalog::{BatchingStatus, Catalog, ModelEntry, VersionEntry, VersionState};
+pub use datatype::DataType;
+pub use deadline::Deadline;
+pub use error::{Error, ErrorKind, Result};
+pub use name::{Label, ModelName};
+pub use request::{Admission, Admitted, ParameterValue, Parameters, Request, RequestHead, Response};
+pub use shape::Shape;
+pub use signature::{Dim, Signature, TensorSpec};
+pub use tensor::{Tensor, TensorData};
+pub use timeline::{BatchFacts, CloseReason, Stage, Timeline};
+pub use version::{Version, VersionSelector};

@@ -1,0 +1,84 @@
+//! One prediction, asked and answered, and the two traits through which ingress asks.
+//!
+//! A request arrives in two steps. Its *head* (who is asked, how large, until when) is enough to
+//! admit it and to pick the version, so overload is refused before a body is decoded, and formats
+//! that do not name datatypes are decoded against the contract of the very version that will
+//! run them. Then its *body* goes to the version that was picked, and to no other.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::{
+    Catalog, Deadline, Error, ModelName, Result, Signature, Tensor, Timeline, Version,
+    VersionSelector,
+};
+
+/// What is known of a request before its body is decoded.
+#[derive(Clone, Debug)]
+pub struct RequestHead {
+    pub model: ModelName,
+    pub selector: VersionSelector,
+    /// Bytes of body to be held in memory, as far as the head tells.
+    pub body_bytes: usize,
+    pub deadline: Deadline,
+}
+
+/// A decoded request.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub inputs: Vec<Tensor>,
+    /// Outputs to return, in this order; empty means all.
+    pub outputs: Vec<Arc<str>>,
+    pub parameters: Parameters,
+    pub timeline: Timeline,
+}
+
+#[derive(Clone, Debug)]
+pub struct Response {
+    pub outputs: Vec<Tensor>,
+    pub timeline: Timeline,
+}
+
+/// Request parameters that this gateway does not act on are carried and ignored.
+pub type Parameters = BTreeMap<String, ParameterValue>;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParameterValue {
+    Bool(bool),
+    Int64(i64),
+    Uint64(u64),
+    Double(f64),
+    String(String),
+}
+
+/// The house behind the front door: implemented by the router, and by mocks in tests.
+pub trait Admission: Send + Sync + 'static {
+    type Admitted: Admitted;
+
+    /// Takes a permit and picks a version from one snapshot of the route table, or refuses at once.
+    fn admit(&self, head: &RequestHead) -> Result<Self::Admitted>;
+
+    /// The models as of now.
+    fn catalog(&self) -> Arc<Catalog>;
+}
+
+/// One request's place inside: its permit and its version. Lives as long as the response body;
+/// dropped without [`Admitted::settle`] it counts as a caller that went away.
+pub trait Admitted: Send + 'static {
+    fn model(&self) -> &ModelName;
+    fn version(&self) -> Version;
+    fn signature(&self) -> &Arc<Signature>;
+
+    /// The body turned out `bytes` larger than the head said (chunked or compressed).
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Overloaded`] when no more bytes may be in flight.
+    fn grow(&mut self, bytes: usize) -> Result<()>;
+
+    /// Checks, queues, runs. Answers by the deadline at the latest.
+    fn infer(&mut self, request: Request) -> impl Future<Output = Result<Response>> + Send;
+
+    /// Records how it ended, once: `Ok` with the answer's timeline, or the error that was answered.
+    fn settle(&mut self, outcome: Result<&Timeline, &Error>);
+}

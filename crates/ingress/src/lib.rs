@@ -1,0 +1,1 @@
+//! Accepts HTTP; bytes to requests, responses and errors to bytes; drains.

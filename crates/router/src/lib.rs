@@ -1,0 +1,1 @@
+//! Decides whether a request enters and which version's queue it joins.

@@ -1,0 +1,1 @@
+//! Turns timelines and events into metrics and logs.

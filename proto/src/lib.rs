@@ -1,0 +1,1 @@
+//! The wire: every format translated to and from Tidegate's own words.

@@ -1,0 +1,1 @@
+//! Integration tests: a gateway on port 0, real requests, one test binary.
