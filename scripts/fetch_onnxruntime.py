@@ -194,7 +194,9 @@ def sha256_of(path: Path) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=f"Provides ONNX Runtime {VERSION}'s shared library, checked by sha256.")
+    parser = argparse.ArgumentParser(
+        description=f"Provides ONNX Runtime {VERSION}'s shared library, checked by sha256."
+    )
     parser.add_argument(
         "--into",
         type=Path,

@@ -1,0 +1,62 @@
+"""The gateways that the suite talks to, one process each for the whole run.
+
+`digits` serves the demo's repository, `fixtures` the small models of `tests/fixtures/models`, of which some
+must be refused while the others keep serving. A failed test's report ends with the gateway's last log lines.
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway import REPOSITORY_ROOT, Gateway
+
+DIGITS = REPOSITORY_ROOT / "examples" / "digits"
+
+DIGITS_CONFIG = f"""
+[repository]
+path = "{DIGITS / "repository"}"
+default_model = "digits"
+
+[models.digits]
+labels = {{ blue = 1, green = 2 }}
+weights = {{ blue = 90, green = 10 }}
+batch_size = 8
+max_batch_size = 64
+max_queue_delay = "2ms"
+"""
+
+FIXTURES_CONFIG = f"""
+[repository]
+path = "{REPOSITORY_ROOT / "tests" / "fixtures" / "models"}"
+"""
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    with Gateway(tmp_path_factory.mktemp("digits"), DIGITS_CONFIG) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def fixtures(tmp_path_factory):
+    with Gateway(tmp_path_factory.mktemp("fixtures"), FIXTURES_CONFIG) as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+def samples() -> dict[str, tuple[dict, list[int]]]:
+    """The demo's sample bodies by file name, each with the digits that it shows."""
+    expected = json.loads((DIGITS / "samples" / "expected.json").read_text())
+    return {name: (json.loads((DIGITS / "samples" / name).read_text()), digits) for name, digits in expected.items()}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.when == "call" and report.failed:
+        for name, value in item.funcargs.items():
+            if isinstance(value, Gateway):
+                report.sections.append((f"end of the log of gateway '{name}'", value.log_end()))
+    return report
