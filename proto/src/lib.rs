@@ -1,1 +1,22 @@
-//! The wire: every format translated to and from Tidegate's own words.
+//! The wire: every format translated to and from Tidegate's own words, in one place.
+//!
+//! Bytes in, [`tidegate_inference`] values out, and back. No I/O, no HTTP types, no clock: whoever owns the
+//! connection hands over a body and sends what it gets back. All JSON goes through one small pull
+//! reader ([`json`]) instead of `serde_json`, because three of its rules cannot be had otherwise
+//! without a value tree: `NaN` literals, overflow that becomes infinity, and numbers that go straight
+//! into a typed buffer of the datatype that only the model or a sibling key knows.
+//!
+//! | module | wire format |
+//! |---|---|
+//! | [`open_inference`] | Open Inference Protocol v2 over REST, with Triton's binary tensor extension |
+//! | [`tensorflow_serving`] | TensorFlow Serving's REST API |
+//! | [`predict`] | `POST /predict`, as small Flask services do it |
+
+mod error;
+pub mod json;
+pub mod open_inference;
+pub mod predict;
+pub mod tensorflow_serving;
+
+pub use error::DecodeError;
+pub use json::JsonLimits;
