@@ -1,1 +1,29 @@
-//! Decides with whom and when: the lock-free queue, the batching rule, gather and scatter.
+//! Decides with whom a request is executed, and when: the queue, the batching rule, and the two
+//! inverse motions around a run, gather and scatter.
+//!
+//! The crate does no I/O, spawns nothing and reads no clock: [`Batcher::step`] is told the time, so
+//! a worker thread, an async task, a test with made-up instants and a simulator can all drive the
+//! same rule. The queue is the waist of the house: many producers above, whoever leads below, and
+//! neither side knows the other.
+
+mod arrivals;
+mod batch;
+mod batcher;
+mod buffers;
+mod layout;
+mod policy;
+mod queue;
+mod reply;
+mod rows;
+mod sync;
+
+#[doc(hidden)]
+pub use arrivals::{Arrivals, PushError};
+pub use batch::Batch;
+pub use batcher::{Batcher, Step};
+pub use buffers::{InputBuffers, TensorView, ViewData};
+pub use layout::{Batching, InputAxis, RowLayout};
+pub use policy::BatchPolicy;
+pub use queue::{Queue, queue};
+pub use reply::{Answer, Answered, RunTimes};
+pub use rows::{concat_rows, slice_rows};

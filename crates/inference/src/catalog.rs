@@ -41,9 +41,13 @@ pub struct VersionEntry {
 pub enum BatchingStatus {
     /// Not loaded yet, so not known.
     Unknown,
-    Batched { max_batch_size: usize },
+    Batched {
+        max_batch_size: usize,
+    },
     /// One request at a time, and why.
-    Unbatched { reason: String },
+    Unbatched {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +60,9 @@ pub enum VersionState {
 }
 
 impl VersionState {
+    pub const ALL: [Self; 5] =
+        [Self::Loading, Self::Ready, Self::Draining, Self::Unloaded, Self::Failed];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Loading => "loading",

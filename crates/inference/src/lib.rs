@@ -21,7 +21,9 @@ pub use datatype::DataType;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result};
 pub use name::{Label, ModelName};
-pub use request::{Admission, Admitted, ParameterValue, Parameters, Request, RequestHead, Response};
+pub use request::{
+    Admission, Admitted, ParameterValue, Parameters, Request, RequestHead, Response,
+};
 pub use shape::Shape;
 pub use signature::{Dim, Signature, TensorSpec};
 pub use tensor::{Tensor, TensorData};

@@ -156,10 +156,7 @@ mod tests {
 
     fn signature() -> Signature {
         Signature {
-            inputs: vec![
-                spec("a", &[Dim::Dynamic, Dim::Fixed(2)]),
-                spec("b", &[Dim::Dynamic]),
-            ],
+            inputs: vec![spec("a", &[Dim::Dynamic, Dim::Fixed(2)]), spec("b", &[Dim::Dynamic])],
             outputs: vec![spec("y", &[Dim::Dynamic])],
         }
     }
@@ -191,10 +188,7 @@ mod tests {
             message(vec![tensor("c", &[1])]),
             "unexpected inference input 'c': the model's inputs are 'a', 'b'"
         );
-        assert_eq!(
-            message(vec![tensor("b", &[1]), tensor("b", &[1])]),
-            "input 'b' is given twice"
-        );
+        assert_eq!(message(vec![tensor("b", &[1]), tensor("b", &[1])]), "input 'b' is given twice");
     }
 
     #[test]

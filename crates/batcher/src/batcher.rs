@@ -1,0 +1,248 @@
+//! The batching rule, as a plain state machine that is told the time.
+//!
+//! Requests wait in *shape buckets*: those that may share a batch stand in one bucket, in the order
+//! of their arrival, so a new shape never closes another shape's batch. A bucket is *due* when it
+//! holds `batch_size` rows, when its oldest request has waited `max_queue_delay`, or when the queue
+//! is closing. Among several due buckets the one with the oldest request goes first. A batch takes
+//! requests in order until the next would carry it past `max_batch_size`.
+//!
+//! The timer belongs to the oldest request and never starts again: whoever joins later gains, and
+//! nobody pays. Requests whose caller is gone are left out when the batch forms, and those whose
+//! deadline has passed are answered instead of run.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use tidegate_inference::{CloseReason, Error, ErrorKind};
+
+use crate::arrivals::Arrivals;
+use crate::batch::{Batch, Member};
+use crate::{BatchPolicy, Batching};
+
+/// What the leader should do next.
+pub enum Step {
+    /// Execute this, after handing leadership on.
+    Dispatch(Batch),
+    /// Nothing is due before this instant, unless something arrives: see [`Batcher::poll_news`].
+    WaitUntil(Instant),
+    /// Nothing is waiting.
+    Idle,
+    /// Closed, and everything that was inside has been dispatched or answered.
+    Closed,
+}
+
+/// Forms batches, for whoever leads. One exists for each queue.
+pub struct Batcher {
+    arrivals: Arc<Arrivals<Member>>,
+    batching: Arc<Batching>,
+    buckets: HashMap<u64, Bucket>,
+    /// Rows ever taken out of `arrivals`.
+    taken: u64,
+    /// Further rows without which another step is pointless.
+    wanted: u64,
+    knows_closed: bool,
+}
+
+#[derive(Default)]
+struct Bucket {
+    members: VecDeque<Member>,
+    rows: usize,
+}
+
+/// Why a bucket may go now.
+type Due = CloseReason;
+
+impl Batcher {
+    pub(crate) fn new(arrivals: Arc<Arrivals<Member>>, batching: Arc<Batching>) -> Self {
+        Self {
+            arrivals,
+            batching,
+            buckets: HashMap::new(),
+            taken: 0,
+            wanted: 1,
+            knows_closed: false,
+        }
+    }
+
+    /// Requests that wait, here or on their way here.
+    pub fn queue_len(&self) -> usize {
+        self.arrivals.len()
+    }
+
+    /// Decides, as of `now`.
+    pub fn step(&mut self, now: Instant) -> Step {
+        self.arrivals.awake();
+        // Read before the arrivals are taken: what was pushed before the closing is then seen.
+        self.knows_closed = self.arrivals.is_closed();
+        self.take_arrivals();
+        self.drop_stale_heads(now);
+        while let Some((key, due)) = self.oldest_due(now) {
+            if let Some(batch) = self.form(key, due, now) {
+                return Step::Dispatch(batch);
+            }
+        }
+        if self.buckets.is_empty() {
+            self.wanted = 1;
+            return if self.arrivals.is_finished() { Step::Closed } else { Step::Idle };
+        }
+        self.wait()
+    }
+
+    /// Ready when something happened that makes another [`Batcher::step`] worthwhile: enough rows
+    /// arrived to complete a batch, or the queue closed. Otherwise the waker is registered.
+    pub fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.arrivals.poll_pushed(context, self.taken + self.wanted, self.knows_closed)
+    }
+
+    fn take_arrivals(&mut self) {
+        while let Some(member) = self.arrivals.pop() {
+            self.taken += member.rows as u64;
+            let mut key = member.bucket;
+            while self.holds_another_shape(key, &member) {
+                // Two shapes with one hash: the second takes the next number.
+                key = key.wrapping_add(1);
+            }
+            let bucket = self.buckets.entry(key).or_default();
+            bucket.rows += member.rows;
+            bucket.members.push_back(member);
+        }
+    }
+
+    fn holds_another_shape(&self, key: u64, member: &Member) -> bool {
+        let Batching::Rows { layout, .. } = &*self.batching else { return false };
+        let first = self.buckets.get(&key).and_then(|bucket| bucket.members.front());
+        first.is_some_and(|first| !layout.agree(&first.inputs, &member.inputs))
+    }
+
+    /// A request that nobody waits for holds no timer.
+    fn drop_stale_heads(&mut self, now: Instant) {
+        let arrivals = &self.arrivals;
+        self.buckets.retain(|_, bucket| {
+            while bucket.members.front().is_some_and(|head| is_stale(head, now)) {
+                if let Some(head) = bucket.members.pop_front() {
+                    bucket.rows -= head.rows;
+                    discard(head, now);
+                    arrivals.release(1);
+                }
+            }
+            !bucket.members.is_empty()
+        });
+    }
+
+    /// The due bucket whose head has waited longest.
+    fn oldest_due(&self, now: Instant) -> Option<(u64, Due)> {
+        self.buckets
+            .iter()
+            .filter_map(|(key, bucket)| {
+                let due = self.due(bucket, now)?;
+                Some((bucket.members.front()?.enqueued, *key, due))
+            })
+            .min_by_key(|(enqueued, key, _)| (*enqueued, *key))
+            .map(|(_, key, due)| (key, due))
+    }
+
+    fn due(&self, bucket: &Bucket, now: Instant) -> Option<Due> {
+        let Some(policy) = self.policy() else { return Some(CloseReason::Unbatched) };
+        let head = bucket.members.front()?;
+        if bucket.rows >= policy.batch_size() {
+            Some(CloseReason::Target)
+        } else if self.knows_closed {
+            Some(CloseReason::Drain)
+        } else if policy.max_queue_delay().is_zero() {
+            Some(CloseReason::Eager)
+        } else {
+            (now >= head.enqueued + policy.max_queue_delay()).then_some(CloseReason::Delay)
+        }
+    }
+
+    fn policy(&self) -> Option<&BatchPolicy> {
+        match &*self.batching {
+            Batching::Rows { policy, .. } => Some(policy),
+            Batching::Unbatched => None,
+        }
+    }
+
+    /// Takes a batch out of a due bucket. `None` when it was due for its number of rows, and too
+    /// few of them are still waited for.
+    fn form(&mut self, key: u64, due: Due, now: Instant) -> Option<Batch> {
+        let max_rows = self.policy().map_or(1, BatchPolicy::max_batch_size);
+        let target = self.policy().map_or(1, BatchPolicy::batch_size);
+        let bucket = self.buckets.get_mut(&key)?;
+        if due == CloseReason::Target && !bucket.still_holds(target, now, &self.arrivals) {
+            if bucket.members.is_empty() {
+                self.buckets.remove(&key);
+            }
+            return None;
+        }
+        let mut members = Vec::with_capacity(bucket.members.len().min(max_rows));
+        let mut rows = 0;
+        let mut closed_by = due;
+        while let Some(next) = bucket.members.front() {
+            let stale = is_stale(next, now);
+            if !stale && rows + next.rows > max_rows {
+                closed_by = if due == CloseReason::Unbatched { due } else { CloseReason::Cap };
+                break;
+            }
+            let Some(next) = bucket.members.pop_front() else { break };
+            bucket.rows -= next.rows;
+            self.arrivals.release(1);
+            if stale {
+                discard(next, now);
+            } else {
+                rows += next.rows;
+                members.push(next);
+            }
+        }
+        if bucket.members.is_empty() {
+            self.buckets.remove(&key);
+        }
+        (!members.is_empty()).then(|| Batch::new(members, closed_by, Arc::clone(&self.batching)))
+    }
+
+    /// Until the oldest head has waited its delay, or some bucket could reach its target.
+    fn wait(&mut self) -> Step {
+        let Some(policy) = self.policy() else { return Step::Idle };
+        let (target, delay) = (policy.batch_size(), policy.max_queue_delay());
+        let missing = self.buckets.values().map(|bucket| target.saturating_sub(bucket.rows)).min();
+        let heads = self.buckets.values().filter_map(|bucket| bucket.members.front());
+        let oldest = heads.map(|head| head.enqueued).min();
+        self.wanted = missing.unwrap_or(1).max(1) as u64;
+        match oldest {
+            Some(oldest) => Step::WaitUntil(oldest + delay),
+            None => Step::Idle,
+        }
+    }
+}
+
+impl Bucket {
+    /// Drops what nobody waits for, everywhere in the bucket, and counts again.
+    fn still_holds(&mut self, target: usize, now: Instant, arrivals: &Arrivals<Member>) -> bool {
+        if self.members.iter().any(|member| is_stale(member, now)) {
+            for member in std::mem::take(&mut self.members) {
+                if is_stale(&member, now) {
+                    self.rows -= member.rows;
+                    arrivals.release(1);
+                    discard(member, now);
+                } else {
+                    self.members.push_back(member);
+                }
+            }
+        }
+        self.rows >= target
+    }
+}
+
+fn is_stale(member: &Member, now: Instant) -> bool {
+    member.deadline.is_past(now) || member.reply.is_caller_gone()
+}
+
+/// Ends a request without running it.
+fn discard(member: Member, now: Instant) {
+    let waited = now.saturating_duration_since(member.enqueued);
+    member.reply.send(Err(Error::new(
+        ErrorKind::DeadlineExceeded,
+        format!("Request timeout expired: its deadline passed after {waited:?} in the queue"),
+    )));
+}
