@@ -1,1 +1,20 @@
 //! Turns timelines and events into metrics and logs.
+//!
+//! Handles ([`ModelMetrics`], [`ConnectionMetrics`]) are taken once and passed in at construction; the
+//! hot path only adds to atomics. Nothing here measures time: durations arrive, already measured.
+
+mod access;
+mod connections;
+mod exposition;
+mod families;
+mod histogram;
+mod logging;
+mod model;
+mod telemetry;
+
+pub use access::{AccessLog, AccessRecord, AccessSampling};
+pub use connections::{ConnectionMetrics, OpenConnection};
+pub use exposition::CONTENT_TYPE;
+pub use logging::{LogConfig, LogFilter, init_logging};
+pub use model::ModelMetrics;
+pub use telemetry::Telemetry;

@@ -1,0 +1,193 @@
+//! Every metric family, with its name and help, in one place.
+//!
+//! Names follow the glossary: base units, `_total` on counters (added while encoding). The `nv_` families
+//! are Triton's, under Triton's names, so that dashboards made for it keep working; where both tell the
+//! same story, ours is the finer one.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tidegate_inference::{CloseReason, ErrorKind, ModelName, Version, VersionState};
+
+use crate::connections::ConnectionMetrics;
+use crate::histogram::Histogram;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelLabels {
+    model: String,
+    version: u64,
+}
+
+impl ModelLabels {
+    pub fn new(model: &ModelName, version: Version) -> Self {
+        Self { model: model.as_str().to_owned(), version: version.get() }
+    }
+}
+
+/// One label from a fixed set of words.
+pub type Word = [(&'static str, &'static str); 1];
+pub type Refusal = [(&'static str, &'static str); 2];
+pub type SecondsGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
+
+macro_rules! families {
+    ($(#[doc = $help:literal] $field:ident: $type:ty = $make:expr, $name:literal;)*) => {
+        #[derive(Debug)]
+        pub struct Families {
+            $(pub $field: $type,)*
+            pub connections: ConnectionMetrics,
+        }
+
+        impl Default for Families {
+            fn default() -> Self {
+                Self { $($field: $make,)* connections: ConnectionMetrics::default() }
+            }
+        }
+
+        impl Families {
+            pub fn register(&self, registry: &mut Registry) {
+                $(registry.register($name, $help.trim(), self.$field.clone());)*
+                let ConnectionMetrics { open, opened } = &self.connections;
+                registry.register("tidegate_connections", "Open data connections", open.clone());
+                registry.register(
+                    "tidegate_connections_opened",
+                    "Data connections ever opened",
+                    opened.clone(),
+                );
+            }
+        }
+    };
+}
+
+impl Families {
+    /// Takes a version's series away; handles that are still held count on, unseen.
+    pub fn forget(&self, labels: &ModelLabels) {
+        let key = |word: Word| (labels.clone(), word);
+        for outcome in ["response", "caller_gone"] {
+            self.requests.remove(&key([("outcome", outcome)]));
+        }
+        for kind in ErrorKind::ALL {
+            self.requests.remove(&key([("outcome", kind.as_str())]));
+        }
+        for reason in CloseReason::ALL {
+            self.batches.remove(&key([("closed_by", reason.as_str())]));
+        }
+        for reason in TRITON_REASONS {
+            self.nv_failure.remove(&key([("reason", reason)]));
+        }
+        for state in VersionState::ALL {
+            self.version_state.remove(&key([("state", state.as_str())]));
+        }
+        for counter in [
+            &self.accepted,
+            &self.rows,
+            &self.nv_success,
+            &self.nv_count,
+            &self.nv_exec_count,
+            &self.nv_request_us,
+            &self.nv_queue_us,
+            &self.nv_input_us,
+            &self.nv_infer_us,
+            &self.nv_output_us,
+        ] {
+            counter.remove(labels);
+        }
+        for gauge in [
+            &self.in_flight,
+            &self.queue_depth,
+            &self.route_weight,
+            &self.version_unbatched,
+            &self.nv_pending,
+        ] {
+            gauge.remove(labels);
+        }
+        for histogram in [
+            &self.request_duration,
+            &self.queue_delay,
+            &self.gather_duration,
+            &self.execution_duration,
+            &self.scatter_duration,
+            &self.batch_rows,
+            &self.batch_requests,
+        ] {
+            histogram.remove(labels);
+        }
+        self.nv_load_seconds.remove(labels);
+    }
+}
+
+/// Why a request failed, in Triton's words.
+pub const TRITON_REASONS: [&str; 4] = ["REJECTED", "CANCELED", "BACKEND", "OTHER"];
+
+type PerModel<M> = Family<ModelLabels, M>;
+type PerModelAndWord<M> = Family<(ModelLabels, Word), M>;
+
+fn seconds() -> PerModel<Histogram> {
+    Family::new_with_constructor(Histogram::of_seconds)
+}
+
+fn counts() -> PerModel<Histogram> {
+    Family::new_with_constructor(Histogram::of_counts)
+}
+
+families! {
+    /// Requests that ended, by outcome: response, caller_gone, or the kind of error
+    requests: PerModelAndWord<Counter> = Family::default(), "tidegate_requests";
+    /// Requests that were admitted; each ends in exactly one outcome of tidegate_requests_total
+    accepted: PerModel<Counter> = Family::default(), "tidegate_requests_accepted";
+    /// Requests that were refused before they were admitted
+    refused: Family<Refusal, Counter> = Family::default(), "tidegate_requests_refused";
+    /// Rows of the requests that ended in a response
+    rows: PerModel<Counter> = Family::default(), "tidegate_rows";
+    /// Time from a request's head read to its answer encoded, of requests that ended in a response
+    request_duration: PerModel<Histogram> = seconds(), "tidegate_request_duration_seconds";
+    /// Time in the queue, of requests that ended in a response
+    queue_delay: PerModel<Histogram> = seconds(), "tidegate_queue_delay_seconds";
+    /// Time the model took for a batch
+    execution_duration: PerModel<Histogram> = seconds(), "tidegate_execution_duration_seconds";
+    /// Time to join the inputs of a batch
+    gather_duration: PerModel<Histogram> = seconds(), "tidegate_gather_duration_seconds";
+    /// Time to split the outputs of a batch and answer its callers
+    scatter_duration: PerModel<Histogram> = seconds(), "tidegate_scatter_duration_seconds";
+    /// Rows in a batch
+    batch_rows: PerModel<Histogram> = counts(), "tidegate_batch_rows";
+    /// Requests in a batch
+    batch_requests: PerModel<Histogram> = counts(), "tidegate_batch_requests";
+    /// Batches that were executed, by the reason for which they were closed
+    batches: PerModelAndWord<Counter> = Family::default(), "tidegate_batches";
+    /// Requests waiting in the queue
+    queue_depth: PerModel<Gauge> = Family::default(), "tidegate_queue_depth";
+    /// Requests admitted and not yet ended
+    in_flight: PerModel<Gauge> = Family::default(), "tidegate_requests_in_flight";
+    /// Weight of a version in its model's traffic split
+    route_weight: PerModel<Gauge> = Family::default(), "tidegate_route_weight";
+    /// 1 for the state that a version is in, 0 for the others
+    version_state: PerModelAndWord<Gauge> = Family::default(), "tidegate_version_state";
+    /// 1 when a version runs one request at a time because its rows cannot share a batch
+    version_unbatched: PerModel<Gauge> = Family::default(), "tidegate_version_unbatched";
+    /// Always 1; the label tells the version of the gateway
+    build_info: Family<Word, Gauge> = Family::default(), "tidegate_build_info";
+    /// Number of successful inference requests
+    nv_success: PerModel<Counter> = Family::default(), "nv_inference_request_success";
+    /// Number of failed inference requests
+    nv_failure: PerModelAndWord<Counter> = Family::default(), "nv_inference_request_failure";
+    /// Number of inferences performed (rows executed)
+    nv_count: PerModel<Counter> = Family::default(), "nv_inference_count";
+    /// Number of model executions performed (batches)
+    nv_exec_count: PerModel<Counter> = Family::default(), "nv_inference_exec_count";
+    /// Cumulative inference request duration in microseconds
+    nv_request_us: PerModel<Counter> = Family::default(), "nv_inference_request_duration_us";
+    /// Cumulative inference queuing duration in microseconds
+    nv_queue_us: PerModel<Counter> = Family::default(), "nv_inference_queue_duration_us";
+    /// Cumulative compute input duration in microseconds
+    nv_input_us: PerModel<Counter> = Family::default(), "nv_inference_compute_input_duration_us";
+    /// Cumulative compute inference duration in microseconds
+    nv_infer_us: PerModel<Counter> = Family::default(), "nv_inference_compute_infer_duration_us";
+    /// Cumulative compute output duration in microseconds
+    nv_output_us: PerModel<Counter> = Family::default(), "nv_inference_compute_output_duration_us";
+    /// Instantaneous number of pending requests
+    nv_pending: PerModel<Gauge> = Family::default(), "nv_inference_pending_request_count";
+    /// Model load time in seconds
+    nv_load_seconds: PerModel<SecondsGauge> = Family::default(), "nv_model_load_duration_secs";
+}

@@ -1,0 +1,234 @@
+//! The one object that knows all metrics: gives out handles, takes rare events, encodes for a scrape.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use tidegate_inference::{ErrorKind, ModelName, Version, VersionState};
+
+use crate::connections::ConnectionMetrics;
+use crate::exposition;
+use crate::families::{Families, ModelLabels};
+use crate::model::ModelMetrics;
+
+pub struct Telemetry {
+    registry: Registry,
+    families: Families,
+    models: Mutex<HashMap<(ModelName, Version), Arc<ModelMetrics>>>,
+}
+
+impl Telemetry {
+    pub fn new() -> Arc<Self> {
+        let families = Families::default();
+        let mut registry = Registry::default();
+        families.register(&mut registry);
+        families.build_info.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        Arc::new(Self { registry, families, models: Mutex::default() })
+    }
+
+    /// The handles of one version; the same ones for the same pair, until it is forgotten.
+    pub fn model(&self, model: &ModelName, version: Version) -> Arc<ModelMetrics> {
+        let make = || ModelMetrics::new(&self.families, &ModelLabels::new(model, version));
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(models.entry((model.clone(), version)).or_insert_with(|| Arc::new(make())))
+    }
+
+    /// The series of an unloaded version go away. Call it when its last request has ended.
+    pub fn forget(&self, model: &ModelName, version: Version) {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.remove(&(model.clone(), version));
+        self.families.forget(&ModelLabels::new(model, version));
+    }
+
+    pub fn set_version_state(&self, model: &ModelName, version: Version, current: VersionState) {
+        let labels = ModelLabels::new(model, version);
+        for state in VersionState::ALL {
+            let key = (labels.clone(), [("state", state.as_str())]);
+            let value = i64::from(state == current);
+            self.families.version_state.get_or_create(&key).set(value);
+        }
+    }
+
+    pub fn set_route_weight(&self, model: &ModelName, version: Version, weight: u32) {
+        let labels = ModelLabels::new(model, version);
+        self.families.route_weight.get_or_create(&labels).set(i64::from(weight));
+    }
+
+    pub fn set_unbatched(&self, model: &ModelName, version: Version, unbatched: bool) {
+        let labels = ModelLabels::new(model, version);
+        self.families.version_unbatched.get_or_create(&labels).set(i64::from(unbatched));
+    }
+
+    pub fn set_load_duration(&self, model: &ModelName, version: Version, took: Duration) {
+        let labels = ModelLabels::new(model, version);
+        self.families.nv_load_seconds.get_or_create(&labels).set(took.as_secs_f64());
+    }
+
+    /// A request was refused before it was admitted. A look-up under a read lock: which protocols there
+    /// are is not known here, and a refusal holds no batch up.
+    pub fn refused(&self, protocol: &'static str, kind: ErrorKind) {
+        let labels = [("protocol", protocol), ("reason", kind.as_str())];
+        self.families.refused.get_or_create(&labels).inc();
+    }
+
+    pub fn connections(&self) -> &ConnectionMetrics {
+        &self.families.connections
+    }
+
+    /// All metrics as Prometheus's text format 0.0.4; send it as [`crate::CONTENT_TYPE`].
+    pub fn encode(&self) -> String {
+        exposition::encode(&self.registry).expect("writing into a String does not fail")
+    }
+}
+
+impl fmt::Debug for Telemetry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Telemetry").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline};
+
+    use super::*;
+    use crate::exposition::parser::{Exposition, parse};
+
+    fn digits() -> (ModelName, Version) {
+        (ModelName::new("di\"gits").unwrap(), Version::new(2).unwrap())
+    }
+
+    /// One request in each outcome, and a batch.
+    fn busy(telemetry: &Telemetry) {
+        let (model, version) = digits();
+        let metrics = telemetry.model(&model, version);
+        let start = Instant::now();
+        let mut timeline = Timeline::starting(start);
+        let stages = [Stage::Enqueued, Stage::Dispatched, Stage::Gathered, Stage::Executed];
+        for (stage, ms) in stages.into_iter().chain([Stage::Scattered, Stage::Encoded]).zip(1..) {
+            timeline.stamp(stage, start + Duration::from_millis(10 * ms));
+        }
+        for _ in 0..3 {
+            metrics.accepted();
+        }
+        metrics.enqueued(3);
+        metrics.dispatched(2);
+        metrics.responded(&timeline, 4);
+        metrics.errored(ErrorKind::Overloaded);
+        metrics.caller_gone();
+        let facts = BatchFacts { rows: 5, requests: 2, closed_by: CloseReason::Delay };
+        metrics.batch(facts, Duration::from_micros(20), Duration::from_millis(3), Duration::ZERO);
+        telemetry.refused("v2", ErrorKind::TooLarge);
+        telemetry.set_version_state(&model, version, VersionState::Ready);
+        telemetry.set_route_weight(&model, version, 90);
+        telemetry.set_unbatched(&model, version, true);
+        telemetry.set_load_duration(&model, version, Duration::from_millis(1500));
+    }
+
+    fn scrape(telemetry: &Telemetry) -> Exposition {
+        parse(&telemetry.encode()).unwrap()
+    }
+
+    #[test]
+    fn a_scrape_is_well_formed_and_every_family_has_its_type_and_help() {
+        let telemetry = Telemetry::new();
+        assert!(parse(&telemetry.encode()).is_ok(), "before the first model");
+        busy(&telemetry);
+        let exposition = scrape(&telemetry);
+        for (name, kind) in [
+            ("tidegate_requests_total", "counter"),
+            ("tidegate_requests_accepted_total", "counter"),
+            ("tidegate_requests_refused_total", "counter"),
+            ("tidegate_batches_total", "counter"),
+            ("tidegate_connections_opened_total", "counter"),
+            ("tidegate_connections", "gauge"),
+            ("tidegate_build_info", "gauge"),
+            ("tidegate_version_state", "gauge"),
+            ("tidegate_queue_delay_seconds", "histogram"),
+            ("tidegate_batch_rows", "histogram"),
+            ("nv_inference_request_success", "counter"),
+            ("nv_inference_request_failure", "counter"),
+            ("nv_inference_compute_infer_duration_us", "counter"),
+            ("nv_inference_pending_request_count", "gauge"),
+            ("nv_model_load_duration_secs", "gauge"),
+        ] {
+            assert_eq!(exposition.kind(name), Some(kind), "{name}");
+        }
+    }
+
+    #[test]
+    fn events_appear_under_our_names_and_tritons() {
+        let telemetry = Telemetry::new();
+        busy(&telemetry);
+        let exposition = scrape(&telemetry);
+        let value = |name: &str, extra: &[(&str, &str)]| {
+            let mut labels = vec![("model", "di\"gits"), ("version", "2")];
+            labels.extend(extra);
+            exposition.value(name, &labels).unwrap_or_else(|| panic!("{name} {extra:?}"))
+        };
+        for outcome in ["response", "caller_gone", "overloaded"] {
+            assert_eq!(value("tidegate_requests_total", &[("outcome", outcome)]), 1.0);
+        }
+        assert_eq!(value("tidegate_requests_total", &[("outcome", "internal")]), 0.0);
+        assert_eq!(value("tidegate_requests_accepted_total", &[]), 3.0);
+        assert_eq!(value("tidegate_requests_in_flight", &[]), 0.0);
+        assert_eq!(value("tidegate_queue_depth", &[]), 1.0);
+        assert_eq!(value("tidegate_batches_total", &[("closed_by", "delay")]), 1.0);
+        assert_eq!(value("tidegate_batch_rows_sum", &[]), 5.0);
+        assert_eq!(value("tidegate_batch_rows_bucket", &[("le", "4.0")]), 0.0);
+        assert_eq!(value("tidegate_batch_rows_bucket", &[("le", "8.0")]), 1.0);
+        assert_eq!(value("tidegate_request_duration_seconds_sum", &[]), 0.06);
+        assert_eq!(value("tidegate_queue_delay_seconds_bucket", &[("le", "0.01")]), 1.0);
+        assert_eq!(value("tidegate_version_state", &[("state", "ready")]), 1.0);
+        assert_eq!(value("tidegate_version_state", &[("state", "loading")]), 0.0);
+        assert_eq!(value("tidegate_route_weight", &[]), 90.0);
+        assert_eq!(value("tidegate_version_unbatched", &[]), 1.0);
+        assert_eq!(value("nv_inference_count", &[]), 5.0);
+        assert_eq!(value("nv_inference_exec_count", &[]), 1.0);
+        assert_eq!(value("nv_inference_request_success", &[]), 1.0);
+        assert_eq!(value("nv_inference_request_failure", &[("reason", "REJECTED")]), 1.0);
+        assert_eq!(value("nv_inference_request_failure", &[("reason", "CANCELED")]), 1.0);
+        assert_eq!(value("nv_inference_request_duration_us", &[]), 60_000.0);
+        assert_eq!(value("nv_inference_compute_infer_duration_us", &[]), 10_000.0);
+        assert_eq!(value("nv_model_load_duration_secs", &[]), 1.5);
+        let refused = [("protocol", "v2"), ("reason", "too_large")];
+        assert_eq!(exposition.value("tidegate_requests_refused_total", &refused), Some(1.0));
+    }
+
+    #[test]
+    fn counters_only_grow() {
+        let telemetry = Telemetry::new();
+        busy(&telemetry);
+        let before = scrape(&telemetry);
+        busy(&telemetry);
+        let after = scrape(&telemetry);
+        for sample in before.samples.iter().filter(|sample| sample.monotonic) {
+            let labels: Vec<_> =
+                sample.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
+            assert!(after.value(&sample.name, &labels) >= Some(sample.value), "{sample:?}");
+        }
+    }
+
+    #[test]
+    fn a_forgotten_version_leaves_no_series() {
+        let telemetry = Telemetry::new();
+        busy(&telemetry);
+        let (model, version) = digits();
+        telemetry.forget(&model, version);
+        let left = scrape(&telemetry).samples;
+        let of_model = left.iter().find(|s| s.labels.iter().any(|(name, _)| name == "model"));
+        assert!(of_model.is_none(), "{of_model:?}");
+    }
+
+    #[test]
+    fn the_same_version_has_the_same_handles() {
+        let telemetry = Telemetry::new();
+        let (model, version) = digits();
+        let first = telemetry.model(&model, version);
+        assert!(Arc::ptr_eq(&first, &telemetry.model(&model, version)));
+    }
+}
