@@ -202,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
         type=Path,
         default=REPOSITORY_ROOT / ".deps" / "onnxruntime" / VERSION,
         metavar="FOLDER",
-        help="where the library goes (default: .deps/onnxruntime/%s of the repository)" % VERSION,
+        help=f"where the library goes (default: .deps/onnxruntime/{VERSION} of the repository)",
     )
     parser.add_argument("--print-path", action="store_true", help="print the library's path, and nothing else")
     options = parser.parse_args(arguments)

@@ -7,6 +7,8 @@ must be refused while the others keep serving. A failed test's report ends with 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -35,14 +37,23 @@ path = "{REPOSITORY_ROOT / "tests" / "fixtures" / "models"}"
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
-    with Gateway(tmp_path_factory.mktemp("digits"), DIGITS_CONFIG) as gateway:
-        yield gateway
+    yield from serving(tmp_path_factory.mktemp("digits"), DIGITS_CONFIG)
 
 
 @pytest.fixture(scope="session")
 def fixtures(tmp_path_factory):
-    with Gateway(tmp_path_factory.mktemp("fixtures"), FIXTURES_CONFIG) as gateway:
-        yield gateway
+    yield from serving(tmp_path_factory.mktemp("fixtures"), FIXTURES_CONFIG)
+
+
+def serving(folder: Path, config: str) -> Iterator[Gateway]:
+    """Ends the whole run if the gateway does not start: the reason once, instead of once a test."""
+    gateway = Gateway(folder, config)
+    try:
+        gateway.start()
+    except RuntimeError as error:
+        pytest.exit(f"cannot test: {error}", returncode=1)
+    yield gateway
+    gateway.stop()
 
 
 @pytest.fixture(scope="session")

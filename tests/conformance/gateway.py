@@ -33,7 +33,7 @@ def binary() -> Path:
 
 
 class Gateway:
-    """One running gateway; use it as a context manager."""
+    """One gateway process, from `start` to `stop`."""
 
     def __init__(self, folder: Path, config: str):
         self.folder = folder
@@ -44,7 +44,8 @@ class Gateway:
         self.admin = ""
         self._process: subprocess.Popen | None = None
 
-    def __enter__(self) -> Gateway:
+    def start(self) -> None:
+        """Returns when the gateway is ready; raises RuntimeError if that cannot be."""
         ports = self.folder / "ports.json"
         command = [
             *(str(binary()), "serve", "--config", str(self.config)),
@@ -65,9 +66,9 @@ class Gateway:
             self._process.kill()
             self._process.wait()
             raise
-        return self
 
-    def __exit__(self, kind, value, traceback) -> None:
+    def stop(self) -> None:
+        """Fails unless the gateway was still there and ends by itself when asked to."""
         if self._process.poll() is not None:
             raise AssertionError(f"the gateway ended by itself, status {self._process.returncode}:\n{self.log_end()}")
         self._process.send_signal(signal.SIGTERM)

@@ -127,11 +127,12 @@ class TestInfer:
         np.testing.assert_array_equal(result.as_numpy("y"), 2 * values + 1)
         np.testing.assert_allclose(result.as_numpy("s"), values.sum(axis=1))
 
-    @pytest.mark.parametrize("datatype", VALUES)
-    @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+    @pytest.mark.parametrize(
+        ("datatype", "binary"),
+        [pytest.param(name, True, id=f"{name}-binary") for name in VALUES]
+        + [pytest.param(name, False, id=f"{name}-json") for name in VALUES if name not in NOT_IN_JSON],
+    )
     def test_every_datatype_comes_back_bit_for_bit(self, client, datatype, binary):
-        if datatype in NOT_IN_JSON and not binary:
-            pytest.skip(f"{datatype} has no JSON form: test_v2_edges.py holds its refusal")
         tensors = echo_inputs(client, binary)
         name = next(t.name() for t in tensors if t.datatype() == datatype)
         output = name.replace("in_", "out_", 1)
@@ -193,10 +194,11 @@ class TestInfer:
         assert response["model_version"] == version
 
     def test_without_a_version_one_with_a_weight_answers(self, digits_client):
+        """After any number of requests no version is off its share by more than one, so 40 in a row by two at most."""
         tensor = given("pixels", np.zeros((1, 8, 8), dtype=np.float32), "FP32")
-        answered = [digits_client.infer("digits", [tensor]).get_response()["model_version"] for _ in range(20)]
+        answered = [digits_client.infer("digits", [tensor]).get_response()["model_version"] for _ in range(40)]
         assert set(answered) == {"1", "2"}
-        assert 1 <= answered.count("2") <= 3, f"of 20 requests at 90 to 10, green had {answered.count('2')}"
+        assert 2 <= answered.count("2") <= 6, f"of 40 requests at 90 to 10, green had {answered.count('2')}"
 
     @pytest.mark.parametrize("rows", [1, 2, 7, 64, 100, 200])
     def test_any_number_of_rows_is_answered_in_order(self, client, rows):
