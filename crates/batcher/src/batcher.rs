@@ -40,6 +40,8 @@ pub struct Batcher {
     buckets: HashMap<u64, Bucket>,
     /// Rows ever taken out of `arrivals`.
     taken: u64,
+    /// The place of the next arrival.
+    next_place: u64,
     /// Further rows without which another step is pointless.
     wanted: u64,
     knows_closed: bool,
@@ -47,8 +49,14 @@ pub struct Batcher {
 
 #[derive(Default)]
 struct Bucket {
-    members: VecDeque<Member>,
+    members: VecDeque<Waiting>,
     rows: usize,
+}
+
+/// A member and its place in the order of arrival over all buckets.
+struct Waiting {
+    place: u64,
+    member: Member,
 }
 
 /// Why a bucket may go now.
@@ -61,6 +69,7 @@ impl Batcher {
             batching,
             buckets: HashMap::new(),
             taken: 0,
+            next_place: 0,
             wanted: 1,
             knows_closed: false,
         }
@@ -106,24 +115,25 @@ impl Batcher {
             }
             let bucket = self.buckets.entry(key).or_default();
             bucket.rows += member.rows;
-            bucket.members.push_back(member);
+            bucket.members.push_back(Waiting { place: self.next_place, member });
+            self.next_place += 1;
         }
     }
 
     fn holds_another_shape(&self, key: u64, member: &Member) -> bool {
         let Batching::Rows { layout, .. } = &*self.batching else { return false };
         let first = self.buckets.get(&key).and_then(|bucket| bucket.members.front());
-        first.is_some_and(|first| !layout.agree(&first.inputs, &member.inputs))
+        first.is_some_and(|first| !layout.agree(&first.member.inputs, &member.inputs))
     }
 
     /// A request that nobody waits for holds no timer.
     fn drop_stale_heads(&mut self, now: Instant) {
         let arrivals = &self.arrivals;
         self.buckets.retain(|_, bucket| {
-            while bucket.members.front().is_some_and(|head| is_stale(head, now)) {
+            while bucket.members.front().is_some_and(|head| is_stale(&head.member, now)) {
                 if let Some(head) = bucket.members.pop_front() {
-                    bucket.rows -= head.rows;
-                    discard(head, now);
+                    bucket.rows -= head.member.rows;
+                    discard(head.member, now);
                     arrivals.release(1);
                 }
             }
@@ -137,15 +147,15 @@ impl Batcher {
             .iter()
             .filter_map(|(key, bucket)| {
                 let due = self.due(bucket, now)?;
-                Some((bucket.members.front()?.enqueued, *key, due))
+                Some((bucket.members.front()?.place, *key, due))
             })
-            .min_by_key(|(enqueued, key, _)| (*enqueued, *key))
+            .min_by_key(|(place, ..)| *place)
             .map(|(_, key, due)| (key, due))
     }
 
     fn due(&self, bucket: &Bucket, now: Instant) -> Option<Due> {
         let Some(policy) = self.policy() else { return Some(CloseReason::Unbatched) };
-        let head = bucket.members.front()?;
+        let head = &bucket.members.front()?.member;
         if bucket.rows >= policy.batch_size() {
             Some(CloseReason::Target)
         } else if self.knows_closed {
@@ -179,13 +189,13 @@ impl Batcher {
         let mut members = Vec::with_capacity(bucket.members.len().min(max_rows));
         let mut rows = 0;
         let mut closed_by = due;
-        while let Some(next) = bucket.members.front() {
+        while let Some(Waiting { member: next, .. }) = bucket.members.front() {
             let stale = is_stale(next, now);
             if !stale && rows + next.rows > max_rows {
                 closed_by = if due == CloseReason::Unbatched { due } else { CloseReason::Cap };
                 break;
             }
-            let Some(next) = bucket.members.pop_front() else { break };
+            let Some(Waiting { member: next, .. }) = bucket.members.pop_front() else { break };
             bucket.rows -= next.rows;
             self.arrivals.release(1);
             if stale {
@@ -207,7 +217,7 @@ impl Batcher {
         let (target, delay) = (policy.batch_size(), policy.max_queue_delay());
         let missing = self.buckets.values().map(|bucket| target.saturating_sub(bucket.rows)).min();
         let heads = self.buckets.values().filter_map(|bucket| bucket.members.front());
-        let oldest = heads.map(|head| head.enqueued).min();
+        let oldest = heads.map(|head| head.member.enqueued).min();
         self.wanted = missing.unwrap_or(1).max(1) as u64;
         match oldest {
             Some(oldest) => Step::WaitUntil(oldest + delay),
@@ -219,14 +229,14 @@ impl Batcher {
 impl Bucket {
     /// Drops what nobody waits for, everywhere in the bucket, and counts again.
     fn still_holds(&mut self, target: usize, now: Instant, arrivals: &Arrivals<Member>) -> bool {
-        if self.members.iter().any(|member| is_stale(member, now)) {
-            for member in std::mem::take(&mut self.members) {
-                if is_stale(&member, now) {
-                    self.rows -= member.rows;
+        if self.members.iter().any(|waiting| is_stale(&waiting.member, now)) {
+            for waiting in std::mem::take(&mut self.members) {
+                if is_stale(&waiting.member, now) {
+                    self.rows -= waiting.member.rows;
                     arrivals.release(1);
-                    discard(member, now);
+                    discard(waiting.member, now);
                 } else {
-                    self.members.push_back(member);
+                    self.members.push_back(waiting);
                 }
             }
         }
