@@ -50,6 +50,7 @@ lint: ## clippy, with warnings denied
 test-rust: onnxruntime ## unit, integration and documentation tests
 	$(call step,unit and integration tests)
 	@export ORT_DYLIB_PATH="$(ORT)"
+	cargo build --workspace --bins --locked
 	if cargo nextest --version >/dev/null 2>&1; then
 	    cargo nextest run --workspace --locked
 	else
@@ -69,7 +70,7 @@ test-scripts: ## tests of the scripts in scripts/
 
 conformance: onnxruntime $(VENV)/installed ## standard clients against the real gateway
 	$(call step,conformance)
-	@cargo build --locked -p tidegate-gateway
+	@cargo build --workspace --bins --locked
 	ORT_DYLIB_PATH="$(ORT)" $(VENV)/bin/python -m pytest -q tests/conformance
 
 bench: onnxruntime ## gateway against raw ONNX Runtime, in one run

@@ -1,7 +1,7 @@
 """`POST /predict`, the one path that small hand-written prediction services offer, for the default model.
 
-`{"image": …}` is one row and `{"instances": …}` are several; the answer holds `predictions`, one a row, and
-`class`. A caller of such a service can be pointed at the gateway without a change.
+`{"image": …}` is one sample, answered with one row of `predictions` and one `class`; `{"instances": …}` are several,
+answered with lists of both. A caller of such a service can be pointed at the gateway without a change.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def test_an_image_is_classified(predict, samples):
     answer = expect(post(predict, body))
     assert set(answer) == {"predictions", "class"}
     assert answer["class"] == expected[0]
-    (probabilities,) = answer["predictions"]
+    probabilities = answer["predictions"]
     assert len(probabilities) == 10
     assert close(sum(probabilities), 1, 1e-3)
     assert probabilities.index(max(probabilities)) == expected[0]
