@@ -1,6 +1,6 @@
 """What probes and scrapers read: truthful `/livez` and `/readyz`, and metrics in Prometheus' text format.
 
-The admin port has them all. The counters must add up: a request that was answered is counted once, under its model.
+Both ports answer probes, the admin port has the metrics. The counters must add up: a request that was answered is counted once, under its model.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ HISTOGRAMS = [
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
-def test_probes_are_answered_on_the_admin_port(digits, path):
+def test_probes_are_answered_on_both_ports(digits, path):
+    assert get(digits.url(path)).status_code == 200
     assert get(digits.admin_url(path)).status_code == 200
 
 
