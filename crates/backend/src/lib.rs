@@ -1,1 +1,14 @@
-//! Runs batches: the Backend trait, the workers that pull, the batch-safety check, the mock.
+//! Runs batches: the face of an engine, the workers that pull, the batch-safety check, the mock.
+//!
+//! An engine implements [`Backend`] and [`Instance`] and knows nothing of queues; the workers of an
+//! [`InstanceGroup`] know nothing of engines. Nothing here waits for I/O or touches a wire format.
+
+mod engine;
+mod mock;
+mod safety;
+mod worker;
+
+pub use engine::{Backend, Instance, LoadError, LoadOptions, Loaded};
+pub use mock::{MockBackend, Run};
+pub use safety::{BatchSafety, check_batch_safety};
+pub use worker::InstanceGroup;
