@@ -17,6 +17,7 @@ pub mod json;
 pub mod open_inference;
 pub mod predict;
 pub mod tensorflow_serving;
+mod values;
 
 pub use error::DecodeError;
 pub use json::JsonLimits;

@@ -1,0 +1,186 @@
+//! One element of a request's `inputs`: its description, and its values if they stand in the JSON.
+//!
+//! `data` can come before the `datatype` that says how to read it; then it is stepped over, and read
+//! when the object has ended.
+
+use tidegate_inference::{DataType, Shape, Tensor};
+
+use super::parameters;
+use crate::DecodeError;
+use crate::json::{JsonError, Kind, Reader, Result, TensorReader, Text};
+
+#[derive(Debug)]
+pub(super) enum Input {
+    Whole(Tensor),
+    /// Its values are the next `size` bytes of the binary section.
+    Binary {
+        name: String,
+        datatype: DataType,
+        shape: Shape,
+        size: usize,
+    },
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    name: Option<String>,
+    datatype: Option<DataType>,
+    shape: Option<Shape>,
+    binary_size: Option<usize>,
+    data: Data<'a>,
+}
+
+#[derive(Default)]
+enum Data<'a> {
+    #[default]
+    Absent,
+    /// Stepped over; here it begins.
+    Later(Reader<'a>),
+    Read(Tensor),
+}
+
+impl Input {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
+        let mut fields = Fields::default();
+        reader.object(|key, reader| fields.read(key, reader))?;
+        fields.finish()
+    }
+}
+
+impl<'a> Fields<'a> {
+    fn read(&mut self, key: &str, reader: &mut Reader<'a>) -> Result<()> {
+        match key {
+            "name" => once(key, &mut self.name, reader.string()?.into_owned()),
+            "datatype" => {
+                let datatype = reader.string()?.parse::<DataType>();
+                let datatype = datatype.map_err(|unknown| self.refuse(&unknown.to_string()))?;
+                once(key, &mut self.datatype, datatype)
+            }
+            "shape" => once(key, &mut self.shape, shape(reader)?),
+            "parameters" => parameters::read(reader, |key, value| {
+                if key == "binary_data_size" {
+                    self.binary_size = Some(parameters::as_size(key, &value)?);
+                    return Ok(());
+                }
+                parameters::refuse_shared_memory(self.shown_name(), key)
+            }),
+            "data" => self.read_data(reader),
+            _ => reader.skip(),
+        }
+    }
+
+    fn read_data(&mut self, reader: &mut Reader<'a>) -> Result<()> {
+        if !matches!(self.data, Data::Absent) {
+            return Err(self.refuse("key 'data' is given twice"));
+        }
+        self.data = match (&self.name, self.datatype, self.shape.take()) {
+            (Some(name), Some(datatype), Some(shape)) => {
+                Data::Read(data(name, datatype, shape, reader)?)
+            }
+            (_, _, shape) => {
+                self.shape = shape;
+                let start = *reader;
+                reader.skip()?;
+                Data::Later(start)
+            }
+        };
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Input> {
+        if matches!((&self.data, self.binary_size), (Data::Later(_) | Data::Read(_), Some(_))) {
+            return Err(self.refuse("either 'data' or 'binary_data_size' must be given, not both"));
+        }
+        if let Data::Read(tensor) = self.data {
+            return Ok(Input::Whole(tensor));
+        }
+        let shape = self.shape.take().ok_or_else(|| self.missing("shape"))?;
+        let datatype = self.datatype.ok_or_else(|| self.missing("datatype"))?;
+        let name = self.name.take().ok_or_else(|| self.missing("name"))?;
+        match (self.data, self.binary_size) {
+            (Data::Later(mut reader), _) => {
+                data(&name, datatype, shape, &mut reader).map(Input::Whole)
+            }
+            (_, Some(size)) => Ok(Input::Binary { name, datatype, shape, size }),
+            (_, None) => Err(JsonError::refused(format!(
+                "input '{name}': Unable to parse 'data': attempt to access non-existing object \
+                 member 'data'"
+            ))),
+        }
+    }
+
+    fn shown_name(&self) -> &str {
+        self.name.as_deref().unwrap_or("(not named yet)")
+    }
+
+    fn refuse(&self, problem: &str) -> JsonError {
+        JsonError::refused(format!("input '{}': {problem}", self.shown_name()))
+    }
+
+    fn missing(&self, key: &str) -> JsonError {
+        self.refuse(&format!(
+            "Unable to parse '{key}': attempt to access non-existing object member '{key}'"
+        ))
+    }
+}
+
+fn once<T>(key: &str, place: &mut Option<T>, value: T) -> Result<()> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(JsonError::refused(format!("inputs: key '{key}' is given twice"))),
+    }
+}
+
+fn data(name: &str, datatype: DataType, shape: Shape, reader: &mut Reader<'_>) -> Result<Tensor> {
+    if matches!(datatype, DataType::Fp16 | DataType::Bf16) {
+        return Err(JsonError::refused(format!(
+            "receiving {datatype} data via JSON is not supported. Please use the binary data format \
+             for input '{name}'"
+        )));
+    }
+    let Some(elements) = shape.elements() else {
+        return Err(JsonError::refused(format!(
+            "input '{name}': element count of shape {shape} exceeds the maximum size"
+        )));
+    };
+    let mut tensor = TensorReader::new(name, datatype, Text::Plain);
+    if reader.peek()? != Kind::Array {
+        return Err(JsonError::refused(format!(
+            "input '{name}': Unable to parse 'data': expected an array, got {}",
+            reader.peek()?.described()
+        )));
+    }
+    tensor.value(reader, elements)?;
+    tensor.finish_declared(shape)
+}
+
+fn shape(reader: &mut Reader<'_>) -> Result<Shape> {
+    let mut shape = Shape::default();
+    reader.array(|reader| {
+        if shape.len() == Shape::MAX_RANK {
+            return Err(JsonError::refused(format!(
+                "Unable to parse 'shape': more than {} dimensions",
+                Shape::MAX_RANK
+            )));
+        }
+        shape.push(dimension(reader)?);
+        Ok(())
+    })?;
+    Ok(shape)
+}
+
+/// Triton answers 500 to a negative dimension, and its own tests hold it to that.
+fn dimension(reader: &mut Reader<'_>) -> Result<usize> {
+    let token = match reader.peek()? {
+        Kind::Number => reader.number()?,
+        kind => kind.described(),
+    };
+    token.parse().map_err(|_| {
+        let refusal = DecodeError::invalid(format!(
+            "Unable to parse 'shape': attempt to access JSON non-unsigned-integer as \
+             unsigned-integer: {token:.40}"
+        ));
+        let negative = token.parse::<f64>().is_ok_and(|dimension| dimension < 0.0);
+        JsonError::from(if negative { refusal.with_status(500) } else { refusal })
+    })
+}

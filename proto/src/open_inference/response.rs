@@ -1,0 +1,304 @@
+//! An infer response's body: JSON, then the outputs that were wished for in binary form. Their bytes
+//! are the model's own; they are appended as chunks and not copied.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use tidegate_inference::{DataType, Error, ModelName, Tensor, TensorData, Version};
+
+use super::Reply;
+use super::binary::serialize;
+use super::classification::classify;
+use crate::json::{TextForm, write_flat, write_json};
+
+/// A response body in pieces: JSON first, then binary outputs, which are not copied.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// Value for [`super::JSON_LENGTH_HEADER`] when binary follows.
+    pub json_length: Option<usize>,
+    pub chunks: Vec<Bytes>,
+}
+
+impl Encoded {
+    pub fn content_type(&self) -> &'static str {
+        if self.json_length.is_some() { "application/octet-stream" } else { "application/json" }
+    }
+
+    /// Bytes of all chunks together.
+    pub fn byte_size(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+}
+
+/// `outputs` as the model answered them: those that `reply` names, in its order, or all.
+///
+/// # Errors
+/// When an output cannot be written in the form that was wished for.
+pub fn encode_infer(
+    model: &ModelName,
+    version: Version,
+    reply: &Reply,
+    outputs: &[Tensor],
+) -> Result<Encoded, Error> {
+    let mut json = Vec::with_capacity(256 + 12 * json_elements(reply, outputs));
+    let mut chunks = vec![Bytes::new()];
+    json.extend_from_slice(b"{\"model_name\":");
+    write_json(&mut json, model.as_str());
+    json.extend_from_slice(b",\"model_version\":\"");
+    write_json(&mut json, &version.get());
+    json.push(b'"');
+    if let Some(id) = &reply.id {
+        json.extend_from_slice(b",\"id\":");
+        write_json(&mut json, id);
+    }
+    json.extend_from_slice(b",\"outputs\":[");
+    for (index, output) in outputs.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        let classes = reply.wish(output.name()).and_then(|wish| wish.classification);
+        let output = match classes {
+            Some(classes) => Cow::Owned(classify(output, classes)?),
+            None => Cow::Borrowed(output),
+        };
+        write_output(&mut json, &mut chunks, reply, &output)?;
+    }
+    json.extend_from_slice(b"]}");
+    let json_length = (chunks.len() > 1).then_some(json.len());
+    chunks[0] = json.into();
+    Ok(Encoded { json_length, chunks })
+}
+
+fn json_elements(reply: &Reply, outputs: &[Tensor]) -> usize {
+    outputs.iter().filter(|output| !reply.is_binary(output.name())).map(Tensor::elements).sum()
+}
+
+fn write_output(
+    json: &mut Vec<u8>,
+    chunks: &mut Vec<Bytes>,
+    reply: &Reply,
+    output: &Tensor,
+) -> Result<(), Error> {
+    json.extend_from_slice(b"{\"name\":");
+    write_json(json, &**output.name());
+    json.extend_from_slice(b",\"datatype\":\"");
+    json.extend_from_slice(output.datatype().name().as_bytes());
+    json.extend_from_slice(b"\",\"shape\":");
+    write_json(json, &**output.shape());
+    if reply.is_binary(output.name()) {
+        let bytes = serialize(output)?;
+        json.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+        write_json(json, &bytes.len());
+        json.push(b'}');
+        if !bytes.is_empty() {
+            chunks.push(bytes);
+        }
+    } else {
+        check_json(output)?;
+        json.extend_from_slice(b",\"data\":");
+        write_flat(json, output, TextForm::Plain);
+    }
+    json.push(b'}');
+    Ok(())
+}
+
+/// Half floats have no place in the protocol's JSON, nor has text that is none.
+fn check_json(output: &Tensor) -> Result<(), Error> {
+    let name = output.name();
+    if matches!(output.datatype(), DataType::Fp16 | DataType::Bf16) {
+        return Err(Error::invalid(format!(
+            "sending {} data via JSON is not supported. Please use the binary data format for output \
+             '{name}'",
+            output.datatype()
+        )));
+    }
+    if let TensorData::Strings(strings) = output.data()
+        && let Some(index) = strings.iter().position(|string| std::str::from_utf8(string).is_err())
+    {
+        return Err(Error::invalid(format!(
+            "output '{name}': element {index} is not UTF-8. Please use the binary data format"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tidegate_inference::{Shape, Signature};
+
+    use super::*;
+    use crate::JsonLimits;
+    use crate::open_inference::{HeaderLength, RequestedOutput, decode_infer};
+
+    fn tensor(name: &str, datatype: DataType, shape: &[usize], bytes: Vec<u8>) -> Tensor {
+        Tensor::new(name, datatype, Shape::new(shape), TensorData::Fixed(bytes.into())).unwrap()
+    }
+
+    fn text(name: &str, strings: &[&'static [u8]]) -> Tensor {
+        let data = strings.iter().map(|string| Bytes::from_static(string)).collect();
+        let shape = Shape::new(&[strings.len()]);
+        Tensor::new(name, DataType::Bytes, shape, TensorData::Strings(data)).unwrap()
+    }
+
+    fn encode(reply: &Reply, outputs: &[Tensor]) -> Result<Encoded, Error> {
+        encode_infer(&ModelName::new("m").unwrap(), Version::new(3).unwrap(), reply, outputs)
+    }
+
+    fn wish(name: &str, binary: Option<bool>, classification: Option<usize>) -> Reply {
+        let outputs = vec![RequestedOutput { name: name.into(), binary, classification }];
+        Reply { outputs, ..Reply::default() }
+    }
+
+    #[test]
+    fn json_outputs_and_an_id_only_if_there_was_one() {
+        let outputs = [tensor("y", DataType::Uint8, &[2, 1], vec![1, 2]), text("s", &[b"a\"b"])];
+        let mut reply = Reply::default();
+        let encoded = encode(&reply, &outputs).unwrap();
+        assert_eq!((encoded.json_length, encoded.content_type()), (None, "application/json"));
+        let body = r#""outputs":[{"name":"y","datatype":"UINT8","shape":[2,1],"data":[1,2]},{"name":"s","datatype":"BYTES","shape":[1],"data":["a\"b"]}]}"#;
+        let head = r#"{"model_name":"m","model_version":"3","#;
+        assert_eq!(encoded.chunks, [format!("{head}{body}")]);
+        reply.id = Some("i\"d".into());
+        let encoded = encode(&reply, &outputs).unwrap();
+        assert_eq!(encoded.chunks, [format!("{head}\"id\":\"i\\\"d\",{body}")]);
+    }
+
+    #[test]
+    fn binary_outputs_follow_the_json_without_a_copy() {
+        let outputs = [
+            tensor("y", DataType::Fp16, &[2], vec![1, 2, 3, 4]),
+            text("s", &[b"\xff", b""]),
+            tensor("e", DataType::Fp32, &[0], vec![]),
+        ];
+        let reply = Reply { binary_default: true, ..Reply::default() };
+        let encoded = encode(&reply, &outputs).unwrap();
+        assert_eq!(encoded.json_length, Some(encoded.chunks[0].len()));
+        assert_eq!(encoded.content_type(), "application/octet-stream");
+        assert_eq!(encoded.chunks[1..], [&[1_u8, 2, 3, 4][..], &[1, 0, 0, 0, 255, 0, 0, 0, 0]]);
+        let TensorData::Fixed(bytes) = outputs[0].data() else { panic!("FP16") };
+        assert_eq!(encoded.chunks[1].as_ptr(), bytes.as_ptr());
+        assert_eq!(encoded.byte_size(), encoded.chunks[0].len() + 13);
+        let json = std::str::from_utf8(&encoded.chunks[0]).unwrap();
+        for size in ["size\":4}", "size\":9}", "size\":0}"] {
+            assert!(json.contains(size), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_answer_with_only_empty_binary_outputs_is_plain_json() {
+        let reply = Reply { binary_default: true, ..Reply::default() };
+        let encoded = encode(&reply, &[tensor("e", DataType::Fp32, &[0], vec![])]).unwrap();
+        assert_eq!(encoded.content_type(), "application/json");
+    }
+
+    #[test]
+    fn the_wish_of_an_output_beats_the_default() {
+        let outputs = [tensor("y", DataType::Uint8, &[1], vec![1])];
+        assert_eq!(encode(&wish("y", Some(true), None), &outputs).unwrap().chunks.len(), 2);
+        let reply = Reply { binary_default: true, ..wish("y", Some(false), None) };
+        assert_eq!(encode(&reply, &outputs).unwrap().chunks.len(), 1);
+    }
+
+    #[test]
+    fn classification_answers_in_either_form() {
+        let outputs = [tensor("y", DataType::Uint8, &[1, 3], vec![1, 9, 2])];
+        let encoded = encode(&wish("y", None, Some(2)), &outputs).unwrap();
+        let json = std::str::from_utf8(&encoded.chunks[0]).unwrap();
+        let expected = r#"{"name":"y","datatype":"BYTES","shape":[1,2],"data":["9:1","2:2"]}"#;
+        assert!(json.contains(expected), "{json}");
+        let encoded = encode(&wish("y", Some(true), Some(1)), &outputs).unwrap();
+        assert_eq!(encoded.chunks[1], &b"\x03\0\0\09:1"[..]);
+    }
+
+    #[test]
+    fn what_json_cannot_say_is_refused_with_the_way_out() {
+        for output in [
+            tensor("y", DataType::Fp16, &[1], vec![0; 2]),
+            tensor("y", DataType::Bf16, &[1], vec![0; 2]),
+            text("y", &[b"ok", b"\xff"]),
+        ] {
+            let refused = encode(&Reply::default(), &[output]).unwrap_err();
+            assert!(refused.message().contains("Please use the binary data format"), "{refused}");
+        }
+    }
+
+    /// A tensor of random datatype, rank and bit patterns; BOOL bytes stay 0 or 1.
+    fn any_tensor() -> impl Strategy<Value = Tensor> {
+        let dims = proptest::collection::vec(0_usize..4, 0..4);
+        (0..DataType::ALL.len(), dims).prop_flat_map(|(datatype, dims)| {
+            let datatype = DataType::ALL[datatype];
+            let shape = Shape::new(&dims);
+            let elements = shape.elements().unwrap();
+            let data = match datatype.size() {
+                None => proptest::collection::vec(".{0,5}", elements)
+                    .prop_map(|strings| {
+                        TensorData::Strings(strings.into_iter().map(Bytes::from).collect())
+                    })
+                    .boxed(),
+                Some(size) => proptest::collection::vec(any::<u8>(), elements * size)
+                    .prop_map(move |mut bytes| {
+                        if datatype == DataType::Bool {
+                            bytes.iter_mut().for_each(|byte| *byte &= 1);
+                        }
+                        TensorData::Fixed(bytes.into())
+                    })
+                    .boxed(),
+            };
+            data.prop_map(move |data| Tensor::new("t", datatype, shape.clone(), data).unwrap())
+        })
+    }
+
+    /// NaNs lose their payload in JSON, so they count as one.
+    fn without_nan_payloads(tensor: &Tensor) -> TensorData {
+        match (tensor.data(), tensor.datatype()) {
+            (TensorData::Fixed(bytes), DataType::Fp32) => {
+                let (values, _) = bytes.as_chunks::<4>();
+                let canonical = values.iter().flat_map(|le| match f32::from_le_bytes(*le) {
+                    value if value.is_nan() => f32::NAN.to_le_bytes(),
+                    _ => *le,
+                });
+                TensorData::Fixed(canonical.collect())
+            }
+            (TensorData::Fixed(bytes), DataType::Fp64) => {
+                let (values, _) = bytes.as_chunks::<8>();
+                let canonical = values.iter().flat_map(|le| match f64::from_le_bytes(*le) {
+                    value if value.is_nan() => f64::NAN.to_le_bytes(),
+                    _ => *le,
+                });
+                TensorData::Fixed(canonical.collect())
+            }
+            (data, _) => data.clone(),
+        }
+    }
+
+    /// The answer read as a request: outputs and inputs look the same on this wire.
+    fn read_back(encoded: &Encoded) -> Tensor {
+        let body = encoded.chunks.concat();
+        let text = String::from_utf8_lossy(&body[..encoded.chunks[0].len()]).into_owned();
+        let json = text.replacen("\"outputs\"", "\"inputs\"", 1);
+        let length = HeaderLength::parse(json.len().to_string().as_bytes()).unwrap();
+        let body = Bytes::from([json.as_bytes(), &body[encoded.chunks[0].len()..]].concat());
+        let signature = Signature { inputs: vec![], outputs: vec![] };
+        let request = decode_infer(&body, Some(length), &signature, JsonLimits::default()).unwrap();
+        request.inputs[0].clone()
+    }
+
+    proptest! {
+        #[test]
+        fn every_tensor_survives_the_binary_wire_bit_for_bit(tensor in any_tensor()) {
+            let reply = Reply { binary_default: true, ..Reply::default() };
+            let encoded = encode(&reply, std::slice::from_ref(&tensor)).unwrap();
+            prop_assert_eq!(read_back(&encoded), tensor);
+        }
+
+        #[test]
+        fn every_tensor_survives_the_json_wire(tensor in any_tensor()) {
+            prop_assume!(!matches!(tensor.datatype(), DataType::Fp16 | DataType::Bf16));
+            let encoded = encode(&Reply::default(), std::slice::from_ref(&tensor)).unwrap();
+            let back = read_back(&encoded);
+            prop_assert_eq!(back.shape(), tensor.shape());
+            prop_assert_eq!(without_nan_payloads(&back), without_nan_payloads(&tensor));
+        }
+    }
+}
