@@ -1,1 +1,83 @@
-//! Accepts HTTP; bytes to requests, responses and errors to bytes; drains.
+//! Accepts HTTP on the data port; bytes to requests, responses and errors to bytes; drains.
+//!
+//! It knows wire formats (through `tidegate-proto`) and statuses, and no route: behind it stands any
+//! [`Admission`](tidegate_inference::Admission). Limits on size, time and number are kept here, before
+//! anybody behind has to care.
+//!
+//! One request: [`route`] finds the endpoint, `infer` walks it through admission, body, decode, inference and
+//! encode, and the permit leaves with the last byte of the answer (`reply`).
+
+mod activity;
+mod body;
+mod config;
+mod connection;
+mod decode_pool;
+mod drain;
+mod encoding;
+mod failure;
+mod format;
+mod infer;
+mod metadata;
+mod reply;
+mod request_id;
+pub mod route;
+mod server;
+mod server_timing;
+mod service;
+mod socket;
+pub mod status;
+mod tensorflow;
+mod visit;
+
+use std::fmt;
+use std::sync::Arc;
+
+use tidegate_inference::Admission;
+use tidegate_telemetry::{AccessLog, Telemetry};
+
+pub use config::IngressConfig;
+pub use drain::Drain;
+pub use server::bind;
+
+use crate::connection::Http;
+use crate::decode_pool::DecodePool;
+use crate::request_id::RequestIds;
+
+/// The data port's server.
+pub struct Ingress<A> {
+    config: IngressConfig,
+    admission: Arc<A>,
+    telemetry: Arc<Telemetry>,
+    access: AccessLog,
+    drain: Drain,
+    pool: DecodePool,
+    request_ids: RequestIds,
+    http: Http,
+}
+
+impl<A: Admission> Ingress<A> {
+    pub fn new(
+        config: IngressConfig,
+        admission: Arc<A>,
+        telemetry: Arc<Telemetry>,
+        access: AccessLog,
+        drain: Drain,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            pool: DecodePool::new(config.decode_threads),
+            request_ids: RequestIds::new(),
+            http: connection::http(&config),
+            config,
+            admission,
+            telemetry,
+            access,
+            drain,
+        })
+    }
+}
+
+impl<A> fmt::Debug for Ingress<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingress").field("config", &self.config).finish_non_exhaustive()
+    }
+}

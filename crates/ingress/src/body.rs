@@ -1,0 +1,170 @@
+//! Request bodies: read whole, within a size and a time, paid for as they grow; or left unread.
+//!
+//! A body that arrived in one piece with its head is used as it is, without a copy and without a timer.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{StatusCode, Version, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tidegate_inference::{Admitted, Error, ErrorKind};
+use tokio::time::{timeout, timeout_at};
+
+use crate::activity::Activity;
+use crate::failure::Failure;
+use crate::status::Contract;
+
+/// Room made for a body before its bytes are there: the rest only follows once so much has come.
+const FIRST_ROOM: usize = 1 << 20;
+
+/// An unread body up to this size is read and thrown away, which keeps the connection; and for so long.
+const WORTH_DISCARDING: u64 = 64 * 1024;
+const DISCARD_TIME: Duration = Duration::from_millis(100);
+
+/// What a body may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyBounds {
+    pub max_bytes: usize,
+    pub until: Instant,
+    pub contract: Contract,
+}
+
+/// Why there is no body.
+#[derive(Debug)]
+pub enum Unreadable {
+    Failed(Failure),
+    /// The connection or the stream broke under it: nobody waits for an answer.
+    Gone,
+}
+
+impl From<Failure> for Unreadable {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl BodyBounds {
+    /// The size that the head declares, when it does.
+    ///
+    /// # Errors
+    /// Over the limit already: refused before a byte is read.
+    pub fn declared(&self, body: &Incoming) -> Result<Option<usize>, Failure> {
+        let Some(declared) = body.size_hint().exact() else { return Ok(None) };
+        usize::try_from(declared)
+            .ok()
+            .filter(|declared| *declared <= self.max_bytes)
+            .map(Some)
+            .ok_or_else(|| self.too_large(format_args!("{declared} bytes")))
+    }
+
+    fn too_large(&self, size: impl std::fmt::Display) -> Failure {
+        let message =
+            format!("request body of {size} exceeds the maximum of {} bytes", self.max_bytes);
+        Failure::of(self.contract, Error::new(ErrorKind::TooLarge, message))
+    }
+
+    fn too_slow(&self) -> Failure {
+        let error =
+            Error::new(ErrorKind::DeadlineExceeded, "the request body did not arrive in time");
+        Failure::of(self.contract, error).with_status(StatusCode::REQUEST_TIMEOUT)
+    }
+}
+
+/// Reads the whole body. What the head did not declare is added to the permit as it comes.
+///
+/// # Errors
+/// Too large (413), too slow (408), no more bytes allowed in flight (429); or the caller is gone.
+pub async fn read<P: Admitted>(
+    body: &mut Incoming,
+    declared: Option<usize>,
+    bounds: &BodyBounds,
+    permit: &mut P,
+) -> Result<Bytes, Unreadable> {
+    let mut whole = pin!(collect(body, declared, bounds, permit));
+    // Most bodies are here already; only the others are worth a timer.
+    let first_look = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await;
+    if let Poll::Ready(done) = first_look {
+        return done;
+    }
+    match timeout_at(bounds.until.into(), whole).await {
+        Ok(done) => done,
+        Err(_) => Err(bounds.too_slow().into()),
+    }
+}
+
+async fn collect<P: Admitted>(
+    body: &mut Incoming,
+    declared: Option<usize>,
+    bounds: &BodyBounds,
+    permit: &mut P,
+) -> Result<Bytes, Unreadable> {
+    let mut first: Option<Bytes> = None;
+    let mut joined = BytesMut::new();
+    let mut size = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Unreadable::Gone)?.into_data() else { continue };
+        size = size.saturating_add(data.len());
+        if size > bounds.max_bytes {
+            return Err(bounds
+                .too_large(format_args!("more than {} bytes", bounds.max_bytes))
+                .into());
+        }
+        if declared.is_none() {
+            permit.grow(data.len()).map_err(|error| Failure::of(bounds.contract, error))?;
+        }
+        match first.take() {
+            None if joined.is_empty() => first = Some(data),
+            None => append(&mut joined, &data, declared),
+            Some(head) => {
+                append(&mut joined, &head, declared);
+                append(&mut joined, &data, declared);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| joined.freeze()))
+}
+
+/// Makes room for the declared size in two steps, so that an announcement alone costs little.
+fn append(joined: &mut BytesMut, data: &[u8], declared: Option<usize>) {
+    let needed = joined.len() + data.len();
+    if needed > joined.capacity() {
+        let declared = declared.unwrap_or(0);
+        let room = if needed <= FIRST_ROOM { declared.min(FIRST_ROOM) } else { declared };
+        joined.reserve(room.max(needed) - joined.len());
+    }
+    joined.extend_from_slice(data);
+}
+
+/// Disposes of a body that nobody will use. True when the connection can carry another request; else the
+/// caller must be told that it closes. HTTP/2 streams take care of themselves.
+pub async fn discard(mut body: Incoming, parts: &Parts, activity: &Activity) -> bool {
+    if parts.version >= Version::HTTP_2 || body.is_end_stream() {
+        return true;
+    }
+    let small = body.size_hint().exact().is_none_or(|bytes| bytes <= WORTH_DISCARDING);
+    // Whoever waits for "100 Continue" has sent nothing, and reading would ask for it.
+    let waits = parts.headers.contains_key(header::EXPECT);
+    let whole = small && !waits && timeout(DISCARD_TIME, read_away(&mut body)).await == Ok(true);
+    if !whole {
+        activity.leave_body_unread();
+    }
+    whole
+}
+
+/// True when the end was reached.
+async fn read_away(body: &mut Incoming) -> bool {
+    let mut left = WORTH_DISCARDING;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let Some(rest) = left.checked_sub(bytes) else { return false };
+        left = rest;
+    }
+    true
+}

@@ -1,0 +1,118 @@
+//! One connection, from accept to close. HTTP/1.1 and HTTP/2 with prior knowledge are told apart by the
+//! first bytes. It ends when the caller closes, when it has been quiet for too long, or when the server
+//! drains: then as soon as what it has in flight is answered.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tidegate_inference::Admission;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::activity::{Activity, QuietRule, Verdict};
+use crate::drain::DrainListener;
+use crate::socket::Socket;
+use crate::{Ingress, IngressConfig};
+
+/// A request that was sent just before the drain began may still be in the kernel's buffer.
+const FRESH_GRACE: Duration = Duration::from_millis(250);
+
+/// The smallest read buffer with which large bodies come in at full speed.
+const READ_BUFFER: usize = 64 * 1024;
+const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
+const HTTP2_CONNECTION_WINDOW: u32 = 2 << 20;
+
+pub type Http = auto::Builder<TokioExecutor>;
+
+pub fn http(config: &IngressConfig) -> Http {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    // Without a timer hyper's own header timeout stays off; see `activity`.
+    http.http1().max_buf_size(config.max_header_size.saturating_mul(2).max(READ_BUFFER));
+    http.http2()
+        .max_header_list_size(u32::try_from(config.max_header_size).unwrap_or(u32::MAX))
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW);
+    http
+}
+
+pub async fn drive<A: Admission>(
+    ingress: Arc<Ingress<A>>,
+    stream: TcpStream,
+    place: OwnedSemaphorePermit,
+) {
+    let _open = ingress.telemetry.connections().opened();
+    let activity = Arc::<Activity>::default();
+    let socket = Socket::new(stream, Arc::clone(&activity), ingress.config.write_timeout, place);
+    let service = service_fn(|request| {
+        let (ingress, activity) = (Arc::clone(&ingress), Arc::clone(&activity));
+        async move { Ok::<_, Infallible>(ingress.respond(&activity, request).await) }
+    });
+    let mut connection = pin!(ingress.http.serve_connection(TokioIo::new(socket), service));
+
+    let mut rule = QuietRule::new(
+        ingress.config.header_read_timeout,
+        ingress.config.idle_timeout,
+        Instant::now(),
+    );
+    let mut ticks = interval(rule.tick());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.reset();
+    let mut drain = Some(ingress.drain.listener());
+    loop {
+        match next_event(connection.as_mut(), drain.as_mut(), &mut ticks).await {
+            // How a connection broke is the caller's business; every request's end is recorded elsewhere.
+            Event::Ended => return,
+            Event::Draining => {
+                drain = None;
+                if activity.is_fresh() && timeout(FRESH_GRACE, connection.as_mut()).await.is_ok() {
+                    return;
+                }
+                connection.as_mut().graceful_shutdown();
+            }
+            Event::Tick => match rule.judge(&activity, Instant::now()) {
+                Verdict::Keep => {}
+                Verdict::CloseSlow => return,
+                Verdict::CloseIdle => {
+                    connection.as_mut().graceful_shutdown();
+                    // HTTP/2 says goodbye; a caller that does not answer is left.
+                    let _ = timeout(FRESH_GRACE, connection.as_mut()).await;
+                    return;
+                }
+            },
+        }
+    }
+}
+
+enum Event {
+    Ended,
+    Draining,
+    Tick,
+}
+
+/// The connection comes first, and the others are only asked when it waits.
+async fn next_event<E>(
+    mut connection: Pin<&mut impl Future<Output = Result<(), E>>>,
+    mut drain: Option<&mut DrainListener>,
+    ticks: &mut tokio::time::Interval,
+) -> Event {
+    poll_fn(|cx| {
+        if connection.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Ended);
+        }
+        if let Some(drain) = drain.as_mut()
+            && drain.poll_begun(cx).is_ready()
+        {
+            return Poll::Ready(Event::Draining);
+        }
+        ticks.poll_tick(cx).map(|_| Event::Tick)
+    })
+    .await
+}

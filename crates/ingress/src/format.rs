@@ -1,0 +1,119 @@
+//! The wire formats of an inference request, under one roof: the walk of a request is the same for all of
+//! them, and only asks "decode this" and "encode that".
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_inference::{Error, ModelName, Parameters, Result, Signature, Tensor, Version};
+use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
+use tidegate_proto::{DecodeError, JsonLimits, open_inference, predict, tensorflow_serving};
+
+use crate::failure::Failure;
+use crate::status::Contract;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Open Inference Protocol; with the header of the binary tensor extension, if it was sent.
+    OpenInference(Option<HeaderLength>),
+    TensorFlow,
+    Predict,
+}
+
+/// A decoded body, and how its answer is to be written.
+pub struct Decoded {
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<Arc<str>>,
+    pub parameters: Parameters,
+    pub form: ReplyForm,
+}
+
+pub enum ReplyForm {
+    OpenInference(open_inference::Reply),
+    TensorFlow(tensorflow_serving::Form),
+    Predict(predict::Samples),
+}
+
+impl Format {
+    /// # Errors
+    /// A header of the binary tensor extension that is no number.
+    pub fn open_inference(headers: &HeaderMap) -> Result<Self, Failure> {
+        headers
+            .get(JSON_LENGTH_HEADER)
+            .map(|value| HeaderLength::parse(value.as_bytes()))
+            .transpose()
+            .map(Self::OpenInference)
+            .map_err(|error| Failure::in_body(Contract::OpenInference, error))
+    }
+
+    /// The name in metrics and logs.
+    pub fn protocol(self) -> &'static str {
+        match self {
+            Self::OpenInference(None) => "http_v2_json",
+            Self::OpenInference(Some(_)) => "http_v2_binary",
+            Self::TensorFlow => "http_tfs",
+            Self::Predict => "http_predict",
+        }
+    }
+
+    pub fn contract(self) -> Contract {
+        match self {
+            Self::OpenInference(_) => Contract::OpenInference,
+            Self::TensorFlow => Contract::TensorFlow,
+            Self::Predict => Contract::Plain,
+        }
+    }
+
+    pub fn decode(
+        self,
+        body: &Bytes,
+        signature: &Signature,
+        limits: JsonLimits,
+    ) -> Result<Decoded, DecodeError> {
+        let plain = |inputs, form| Decoded {
+            inputs,
+            outputs: Vec::new(),
+            parameters: Parameters::new(),
+            form,
+        };
+        Ok(match self {
+            Self::OpenInference(json_length) => {
+                let request = open_inference::decode_infer(body, json_length, signature, limits)?;
+                Decoded {
+                    inputs: request.inputs,
+                    outputs: request.reply.output_names(),
+                    parameters: request.parameters,
+                    form: ReplyForm::OpenInference(request.reply),
+                }
+            }
+            Self::TensorFlow => {
+                let request = tensorflow_serving::decode_predict(body, signature, limits)?;
+                plain(request.inputs, ReplyForm::TensorFlow(request.form))
+            }
+            Self::Predict => {
+                let request = predict::decode(body, signature, limits)?;
+                plain(request.inputs, ReplyForm::Predict(request.samples))
+            }
+        })
+    }
+}
+
+impl ReplyForm {
+    /// # Errors
+    /// When these outputs cannot be written in this form.
+    pub fn encode(
+        &self,
+        model: &ModelName,
+        version: Version,
+        outputs: &[Tensor],
+    ) -> Result<Encoded, Error> {
+        let json = |body| Encoded { json_length: None, chunks: vec![body] };
+        match self {
+            Self::OpenInference(reply) => {
+                open_inference::encode_infer(model, version, reply, outputs)
+            }
+            Self::TensorFlow(form) => tensorflow_serving::encode_predict(*form, outputs).map(json),
+            Self::Predict(samples) => predict::encode(*samples, outputs).map(json),
+        }
+    }
+}

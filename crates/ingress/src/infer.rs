@@ -1,0 +1,246 @@
+//! The walk of an inference request, the same for every wire format: head, admission, body, decode, infer,
+//! encode, settle, answer. Overload is refused at the second step, before a byte of body is decoded.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response};
+use hyper::body::Incoming;
+use tidegate_inference::{
+    Admission, Admitted, Deadline, Error, Request, RequestHead, Stage, Tensor, Timeline,
+};
+use tidegate_proto::JsonLimits;
+use tidegate_proto::open_inference::{Encoded, JSON_LENGTH_HEADER};
+
+use crate::Ingress;
+use crate::activity::Activity;
+use crate::body::{self, BodyBounds, Unreadable};
+use crate::encoding::Encoding;
+use crate::failure::Failure;
+use crate::format::{Decoded, Format, ReplyForm};
+use crate::reply::{self, Reply, ReplyBody};
+use crate::request_id::RequestId;
+use crate::route::Target;
+use crate::server_timing;
+use crate::status::Contract;
+use crate::visit::{Unsettled, Visit};
+
+const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
+
+/// An HTTP request, as far as every handler needs it.
+pub struct Exchange<'a> {
+    pub parts: &'a Parts,
+    pub body: Incoming,
+    pub activity: &'a Activity,
+    pub request_id: &'a RequestId,
+    pub received: Instant,
+}
+
+/// The checked head: what is left to do needs only the body.
+struct Entry<P: Admitted> {
+    unsettled: Unsettled<P>,
+    declared: Option<usize>,
+    encoding: Option<Encoding>,
+    bounds: BodyBounds,
+}
+
+/// A finished answer.
+struct Answer {
+    timeline: Timeline,
+    encoded: Encoded,
+}
+
+impl<A: Admission> Ingress<A> {
+    pub(crate) async fn infer(
+        &self,
+        mut exchange: Exchange<'_>,
+        format: Format,
+        target: Target<'_>,
+    ) -> Reply<A::Admitted> {
+        let mut visit = self.visit(&exchange, format.protocol(), Some(&target.model));
+        let mut entry = match self.enter(&exchange, format, &target) {
+            Ok(entry) => entry,
+            Err(failure) => {
+                return self.turn_away(visit, exchange, format.contract(), failure).await;
+            }
+        };
+        visit.version = Some(entry.unsettled.admitted().version());
+        match self.serve_admitted(&mut exchange, format, &mut entry, &mut visit).await {
+            Ok(answer) => {
+                let permit = entry.unsettled.settle(Ok(&answer.timeline));
+                let reply = self.answer(answer.encoded, &answer.timeline, permit);
+                visit.responded(&answer.timeline, reply.body().len());
+                reply
+            }
+            Err(Unreadable::Failed(failure)) => {
+                let permit = entry.unsettled.settle(Err(&failure.error));
+                refuse(visit, exchange, format.contract(), failure, Some(permit)).await
+            }
+            // Nobody reads this. The drops of `visit` and `entry` record that the caller went away.
+            Err(Unreadable::Gone) => {
+                let gone =
+                    Failure::of(format.contract(), Error::invalid("the request body broke off"));
+                reply::closing(reply::failure(format.contract(), gone))
+            }
+        }
+    }
+
+    /// Opens the request's line in the access log.
+    pub(crate) fn visit<'v>(
+        &'v self,
+        exchange: &Exchange<'v>,
+        protocol: &'static str,
+        model: Option<&'v str>,
+    ) -> Visit<'v> {
+        Visit::new(&self.access, exchange.request_id, protocol, model, exchange.received)
+    }
+
+    /// Refuses a request that was never admitted.
+    pub(crate) async fn turn_away(
+        &self,
+        visit: Visit<'_>,
+        exchange: Exchange<'_>,
+        contract: Contract,
+        failure: Failure,
+    ) -> Reply<A::Admitted> {
+        self.telemetry.refused(visit.protocol(), failure.error.kind());
+        refuse(visit, exchange, contract, failure, None).await
+    }
+
+    /// Everything that the head alone can tell, and admission last.
+    fn enter(
+        &self,
+        exchange: &Exchange<'_>,
+        format: Format,
+        target: &Target<'_>,
+    ) -> Result<Entry<A::Admitted>, Failure> {
+        let contract = format.contract();
+        let bounds = BodyBounds {
+            max_bytes: self.config.max_body_size,
+            until: exchange.received + self.config.body_read_timeout,
+            contract,
+        };
+        let declared = bounds.declared(&exchange.body)?;
+        let encoding = Encoding::of(&exchange.parts.headers, contract)?;
+        let model = target.model_name().map_err(|error| Failure::of(contract, error))?;
+        let head = RequestHead {
+            model,
+            selector: target.selector.clone(),
+            body_bytes: declared.unwrap_or(0),
+            deadline: Deadline::after(exchange.received, self.config.request_timeout),
+        };
+        let admitted = self.admission.admit(&head).map_err(|error| {
+            let error = match format {
+                Format::TensorFlow => crate::tensorflow::in_its_words(error, &head),
+                Format::OpenInference(_) | Format::Predict => error,
+            };
+            Failure::of(contract, error)
+        })?;
+        Ok(Entry { unsettled: Unsettled::new(admitted), declared, encoding, bounds })
+    }
+
+    async fn serve_admitted(
+        &self,
+        exchange: &mut Exchange<'_>,
+        format: Format,
+        entry: &mut Entry<A::Admitted>,
+        visit: &mut Visit<'_>,
+    ) -> Result<Answer, Unreadable> {
+        let contract = format.contract();
+        let failed = |error| Failure::of(contract, error);
+        let admitted = entry.unsettled.admitted_mut();
+        let mut body =
+            body::read(&mut exchange.body, entry.declared, &entry.bounds, admitted).await?;
+        visit.request_bytes = body.len();
+        if let Some(encoding) = entry.encoding {
+            let sent = body.len();
+            body = self.inflate(encoding, body).await.map_err(failed)?;
+            admitted.grow(body.len().saturating_sub(sent)).map_err(failed)?;
+        }
+        let Decoded { inputs, outputs, parameters, form } =
+            self.decode(format, body, admitted).await?;
+        let mut timeline = Timeline::starting(exchange.received);
+        timeline.stamp(Stage::Decoded, Instant::now());
+        let request = Request { inputs, outputs, parameters, timeline };
+        let mut response = admitted.infer(request).await.map_err(failed)?;
+        let encoded = self.encode(form, admitted, response.outputs).await.map_err(failed)?;
+        response.timeline.stamp(Stage::Encoded, Instant::now());
+        Ok(Answer { timeline: response.timeline, encoded })
+    }
+
+    /// Always aside: a small compressed body may hold a large one.
+    async fn inflate(&self, encoding: Encoding, body: Bytes) -> Result<Bytes, Error> {
+        let limit = self.config.max_body_size;
+        self.pool.run_aside(move || encoding.inflate(&body, limit)).await?
+    }
+
+    async fn decode(
+        &self,
+        format: Format,
+        body: Bytes,
+        admitted: &mut A::Admitted,
+    ) -> Result<Decoded, Failure> {
+        let signature = Arc::clone(admitted.signature());
+        let limits = JsonLimits { max_depth: self.config.max_json_depth };
+        let contract = format.contract();
+        self.pool
+            .run(body.len(), move || format.decode(&body, &signature, limits))
+            .await
+            .map_err(|error| Failure::of(contract, error))?
+            .map_err(|error| Failure::in_body(contract, error))
+    }
+
+    async fn encode(
+        &self,
+        form: ReplyForm,
+        admitted: &mut A::Admitted,
+        outputs: Vec<Tensor>,
+    ) -> Result<Encoded, Error> {
+        let bytes = outputs.iter().map(Tensor::byte_size).sum();
+        let (model, version) = (admitted.model().clone(), admitted.version());
+        self.pool.run(bytes, move || form.encode(&model, version, &outputs)).await?
+    }
+
+    fn answer(
+        &self,
+        encoded: Encoded,
+        timeline: &Timeline,
+        permit: A::Admitted,
+    ) -> Reply<A::Admitted> {
+        let content_type = HeaderValue::from_static(encoded.content_type());
+        let body = ReplyBody::of_chunks(encoded.chunks).holding(permit);
+        let mut reply = Response::new(body);
+        let headers = reply.headers_mut();
+        headers.insert(CONTENT_TYPE, content_type);
+        if let Some(length) = encoded.json_length {
+            headers.insert(JSON_LENGTH, HeaderValue::from(length));
+        }
+        if self.config.server_timing {
+            headers.insert(server_timing::HEADER, server_timing::header(timeline));
+        }
+        reply
+    }
+}
+
+/// Answers an error; what is left of the body is read away or the connection ends.
+async fn refuse<P: Admitted>(
+    visit: Visit<'_>,
+    exchange: Exchange<'_>,
+    contract: Contract,
+    failure: Failure,
+    permit: Option<P>,
+) -> Reply<P> {
+    let (kind, status) = (failure.error.kind(), failure.status.as_u16());
+    let mut reply = reply::failure(contract, failure);
+    if !body::discard(exchange.body, exchange.parts, exchange.activity).await {
+        reply = reply::closing(reply);
+    }
+    visit.failed(kind, status, reply.body().len());
+    match permit {
+        Some(permit) => reply.map(|body| body.holding(permit)),
+        None => reply,
+    }
+}

@@ -1,0 +1,197 @@
+//! Answers: a head, and a body that carries the request's permit with its last chunk.
+//!
+//! hyper drops a *body* as soon as it has taken the last chunk from it, which can be long before a slow
+//! caller has read that chunk. It drops the *chunk* when the socket has taken its last byte. So the permit
+//! travels in the chunk, and "in flight" means until the answer has left.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::vec;
+
+use bytes::{Buf, Bytes};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use tidegate_proto::{open_inference, tensorflow_serving};
+
+use crate::activity::InFlight;
+use crate::failure::Failure;
+use crate::status::{self, Contract};
+
+pub type Reply<P> = Response<ReplyBody<P>>;
+
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+pub struct ReplyBody<P> {
+    chunks: Chunks,
+    /// Bytes that are still to come; known from the start, so `Content-Length` is.
+    left: usize,
+    hold: Hold<P>,
+}
+
+enum Chunks {
+    One(Bytes),
+    Many(vec::IntoIter<Bytes>),
+}
+
+/// What is given back when the answer has left.
+struct Hold<P> {
+    permit: Option<P>,
+    in_flight: Option<InFlight>,
+}
+
+pub struct Chunk<P> {
+    bytes: Bytes,
+    /// Held for its drop.
+    _hold: Hold<P>,
+}
+
+impl<P> ReplyBody<P> {
+    pub fn of(bytes: Bytes) -> Self {
+        Self { left: bytes.len(), chunks: Chunks::One(bytes), hold: Hold::nothing() }
+    }
+
+    pub fn of_chunks(chunks: Vec<Bytes>) -> Self {
+        let left = chunks.iter().map(Bytes::len).sum();
+        Self { left, chunks: Chunks::Many(chunks.into_iter()), hold: Hold::nothing() }
+    }
+
+    #[must_use]
+    pub fn holding(mut self, permit: P) -> Self {
+        self.hold.permit = Some(permit);
+        self
+    }
+
+    pub fn hold_connection(&mut self, in_flight: InFlight) {
+        self.hold.in_flight = Some(in_flight);
+    }
+
+    /// Bytes in all, as long as nothing was taken yet.
+    pub fn len(&self) -> usize {
+        self.left
+    }
+
+    fn next_chunk(&mut self) -> Option<Bytes> {
+        match &mut self.chunks {
+            Chunks::One(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
+            Chunks::Many(chunks) => chunks.find(|chunk| !chunk.is_empty()),
+        }
+    }
+}
+
+impl<P> Hold<P> {
+    fn nothing() -> Self {
+        Self { permit: None, in_flight: None }
+    }
+}
+
+// Nothing in it is ever pinned in place.
+impl<P> Unpin for ReplyBody<P> {}
+
+impl<P> Body for ReplyBody<P> {
+    type Data = Chunk<P>;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk<P>>, Infallible>>> {
+        let Some(bytes) = self.next_chunk() else { return Poll::Ready(None) };
+        self.left -= bytes.len();
+        let hold = if self.left == 0 {
+            std::mem::replace(&mut self.hold, Hold::nothing())
+        } else {
+            Hold::nothing()
+        };
+        Poll::Ready(Some(Ok(Frame::data(Chunk { bytes, _hold: hold }))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left as u64)
+    }
+}
+
+impl<P> Buf for Chunk<P> {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+    }
+}
+
+pub fn json<P>(status: StatusCode, body: Bytes) -> Reply<P> {
+    let mut reply = Response::new(ReplyBody::of(body));
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    reply
+}
+
+/// `{"error": ...}` in the spelling of the contract.
+pub fn error<P>(contract: Contract, status: StatusCode, message: &str) -> Reply<P> {
+    let body = match contract {
+        Contract::TensorFlow => tensorflow_serving::error_body(message),
+        Contract::OpenInference | Contract::Plain => open_inference::error_body(message),
+    };
+    json(status, body)
+}
+
+pub fn failure<P>(contract: Contract, failure: Failure) -> Reply<P> {
+    let mut reply = error(contract, failure.status, failure.error.message());
+    if let Some(wait) = status::retry_after(&failure.error) {
+        reply.headers_mut().insert(RETRY_AFTER, wait);
+    }
+    if let Some((name, value)) = failure.header {
+        reply.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    reply
+}
+
+/// Tells an HTTP/1 caller that this connection ends here.
+pub fn closing<P>(mut reply: Reply<P>) -> Reply<P> {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_permit_travels_with_the_last_chunk() {
+        let permit = Arc::new(());
+        let chunks =
+            vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"c"), Bytes::new()];
+        let mut body = ReplyBody::of_chunks(chunks).holding(Arc::clone(&permit));
+        assert_eq!(body.size_hint().exact(), Some(3));
+        drop(body.frame().await.unwrap().unwrap());
+        assert!(!body.is_end_stream());
+        let last = body.frame().await.unwrap().unwrap();
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(Arc::strong_count(&permit), 2);
+        drop(last);
+        assert_eq!(Arc::strong_count(&permit), 1);
+    }
+
+    #[tokio::test]
+    async fn an_empty_body_ends_at_once() {
+        let mut body = ReplyBody::<()>::of(Bytes::new());
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+    }
+}

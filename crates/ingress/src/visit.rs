@@ -1,0 +1,125 @@
+//! What is owed for one inference request, whatever happens to it: a line in the access log, and the
+//! settling of its permit. Both are paid by a drop when the caller vanishes or a handler panics.
+
+use std::thread;
+use std::time::Instant;
+
+use tidegate_inference::{Admitted, Error, ErrorKind, Result, Timeline, Version};
+use tidegate_telemetry::{AccessLog, AccessRecord};
+
+use crate::request_id::RequestId;
+
+/// nginx's code for a caller that closed first; it is only ever seen in the log.
+const CALLER_GONE: u16 = 499;
+
+/// One request's line in the access log.
+pub struct Visit<'a> {
+    log: &'a AccessLog,
+    request_id: &'a RequestId,
+    protocol: &'static str,
+    model: Option<&'a str>,
+    received: Instant,
+    pub version: Option<Version>,
+    pub request_bytes: usize,
+    written: bool,
+}
+
+impl<'a> Visit<'a> {
+    pub fn new(
+        log: &'a AccessLog,
+        request_id: &'a RequestId,
+        protocol: &'static str,
+        model: Option<&'a str>,
+        received: Instant,
+    ) -> Self {
+        Self {
+            log,
+            request_id,
+            protocol,
+            model,
+            received,
+            version: None,
+            request_bytes: 0,
+            written: false,
+        }
+    }
+
+    pub fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+
+    pub fn responded(mut self, timeline: &Timeline, response_bytes: usize) {
+        self.write("response", 200, Some(timeline), response_bytes);
+    }
+
+    pub fn failed(mut self, kind: ErrorKind, status: u16, response_bytes: usize) {
+        self.write(kind.as_str(), status, None, response_bytes);
+    }
+
+    fn write(
+        &mut self,
+        outcome: &str,
+        status: u16,
+        timeline: Option<&Timeline>,
+        response_bytes: usize,
+    ) {
+        self.written = true;
+        self.log.record(&AccessRecord {
+            request_id: self.request_id.as_str(),
+            protocol: self.protocol,
+            model: self.model,
+            version: self.version,
+            outcome,
+            status,
+            latency: self.received.elapsed(),
+            timeline,
+            rows: None,
+            request_bytes: self.request_bytes,
+            response_bytes,
+        });
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        if self.written {
+        } else if thread::panicking() {
+            self.write(ErrorKind::Internal.as_str(), 500, None, 0);
+        } else {
+            self.write("caller_gone", CALLER_GONE, None, 0);
+        }
+    }
+}
+
+/// An admitted request whose end is not recorded yet. Dropped as it is, the caller has gone; dropped by a
+/// panic, the gateway failed it.
+pub struct Unsettled<P: Admitted>(Option<P>);
+
+impl<P: Admitted> Unsettled<P> {
+    pub fn new(admitted: P) -> Self {
+        Self(Some(admitted))
+    }
+
+    pub fn admitted(&self) -> &P {
+        self.0.as_ref().expect("taken only by settle")
+    }
+
+    pub fn admitted_mut(&mut self) -> &mut P {
+        self.0.as_mut().expect("taken only by settle")
+    }
+
+    /// What remains is the permit, to be held until the answer has left.
+    pub fn settle(mut self, outcome: Result<&Timeline, &Error>) -> P {
+        let mut admitted = self.0.take().expect("settled once: settling consumes");
+        admitted.settle(outcome);
+        admitted
+    }
+}
+
+impl<P: Admitted> Drop for Unsettled<P> {
+    fn drop(&mut self) {
+        if let Some(admitted) = self.0.as_mut().filter(|_| thread::panicking()) {
+            admitted.settle(Err(&Error::internal("the gateway panicked on this request")));
+        }
+    }
+}
