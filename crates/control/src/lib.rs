@@ -1,1 +1,36 @@
-//! The one writer: repository, version lifecycle, durable state, admin API.
+//! The one writer. Finds the models, loads and unloads their versions, keeps what operators set, and
+//! publishes each new state as one immutable route table; the data path only ever reads a snapshot.
+//!
+//! Speaks no inference protocol: its own HTTP is the admin API, on its own port. The surprising part
+//! is where a change becomes true: on disk first, then in the route table, then in the answer.
+
+mod admin;
+mod change;
+mod config;
+mod durable_file;
+mod etag;
+mod initial;
+mod lifecycle;
+mod load;
+mod model_set;
+mod plane;
+mod publish;
+mod repository;
+mod samples;
+mod state_document;
+mod state_store;
+#[cfg(test)]
+mod testing;
+mod traffic;
+mod weights;
+
+pub use admin::AdminServer;
+pub use change::ChangeError;
+pub use config::{ControlConfig, ModelConfig, Target};
+pub use etag::{Etag, IfMatch};
+pub use model_set::ModelView;
+pub use plane::{ControlError, ControlPlane};
+pub use repository::{Repository, RepositoryError, VersionFolder};
+pub use state_document::DocumentError;
+pub use state_store::StateError;
+pub use weights::{Weights, WeightsRequest};

@@ -1,0 +1,266 @@
+//! The admin API as a client sees it: bytes over TCP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::AdminServer;
+use crate::testing::{Opened, Site, label, version};
+
+struct Api {
+    address: SocketAddr,
+    ready: Arc<AtomicBool>,
+    opened: Opened,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    _site: Site,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// An error, whole: the status, and a message under the one key that errors have.
+    fn error(&self) -> (u16, String) {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{}", self.body);
+        (self.status, self.json()["error"].as_str().expect("a message").to_owned())
+    }
+}
+
+impl Api {
+    /// Model `digits` with versions 1 (blue) and 2 (green), which is ready, and 3, which failed.
+    async fn start() -> Self {
+        let mut site = Site::new(&["digits/1", "digits/2", "digits/3"]);
+        site.write("digits/3/model.onnx", "refuse");
+        site.config.defaults.labels =
+            [(label("blue"), version(1)), (label("green"), version(2))].into();
+        let opened = site.loaded();
+        let ready = Arc::new(AtomicBool::new(true));
+        let readiness = {
+            let ready = Arc::clone(&ready);
+            move || ready.load(Ordering::Relaxed)
+        };
+        let server =
+            AdminServer::new(Arc::clone(&opened.plane), Arc::clone(&opened.telemetry), readiness);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let server = tokio::spawn(server.serve(listener, async {
+            let _ = stopped.await;
+        }));
+        Self { address, ready, opened, stop, server, _site: site }
+    }
+
+    async fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        // A server that refuses a large body answers before it has read it, and closes.
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, &[], "").await
+    }
+
+    async fn put(&self, path: &str, body: &str) -> Answer {
+        self.send("PUT", path, &[], body).await
+    }
+}
+
+const MODEL: &str = "/admin/v1/models/digits";
+const WEIGHTS: &str = "/admin/v1/models/digits/weights";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_that_were_put_are_read_back_and_in_force() {
+    let api = Api::start().await;
+    assert_eq!(api.get(WEIGHTS).await.json(), json!({"weights": {}}));
+    let put = api.put(WEIGHTS, r#"{"weights": {"blue": 90, "2": 10}}"#).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    assert_eq!(put.json(), json!({"weights": {"1": 90, "2": 10, "3": 0}}));
+    assert_eq!(api.opened.effective("digits"), [(1, 90), (2, 10)]);
+
+    let read = api.get(WEIGHTS).await;
+    assert_eq!((read.json(), read.header("etag")), (put.json(), put.header("etag")));
+    // What was read may be sent back as it is.
+    let again = api.put(WEIGHTS, &read.body).await;
+    assert_eq!((again.status, again.header("etag")), (200, read.header("etag")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_document_tells_everything() {
+    let api = Api::start().await;
+    api.put(WEIGHTS, r#"{"weights": {"blue": 3, "green": 1}}"#).await;
+    let answer = api.get(MODEL).await;
+    let document = answer.json();
+    assert_eq!(document["etag"].as_str(), answer.header("etag"));
+    assert_eq!(document["labels"], json!({"blue": 1, "green": 2}));
+    assert_eq!(document["default"], json!(true));
+    let tensor = |name| json!([{"name": name, "datatype": "FP32", "shape": [-1, 2]}]);
+    assert_eq!(
+        document["versions"][0],
+        json!({
+            "version": 1, "state": "ready", "reason": null, "platform": "mock",
+            "labels": ["blue"], "weight": 3, "share": 0.75,
+            "batching": {"batched": true, "max_batch_size": 64},
+            "signature": {"inputs": tensor("x"), "outputs": tensor("y")},
+        })
+    );
+    assert_eq!(
+        document["versions"][2],
+        json!({
+            "version": 3, "state": "failed", "reason": "as it says",
+            "platform": "mock", "labels": [], "weight": 0, "share": 0.0,
+            "batching": null, "signature": null,
+        })
+    );
+    assert_eq!(api.get("/admin/v1/models").await.json(), json!({"models": [document]}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slower_operator_gets_412_and_what_holds_now() {
+    let api = Api::start().await;
+    let read = api.get(WEIGHTS).await;
+    let seen = format!("if-match: {}", read.header("etag").unwrap());
+    let first = api.send("PUT", WEIGHTS, &[&seen], r#"{"weights": {"1": 1}}"#).await;
+    assert_eq!(first.status, 200);
+    let second = api.send("PUT", WEIGHTS, &[&seen], r#"{"weights": {"2": 1}}"#).await;
+    assert_eq!(second.error().0, 412);
+    assert_eq!(
+        second.json()["current"],
+        json!({
+            "etag": first.header("etag"),
+            "labels": {"blue": 1, "green": 2},
+            "weights": {"1": 1, "2": 0, "3": 0},
+        })
+    );
+    assert_eq!(api.opened.effective("digits"), [(1, 1)]);
+
+    // Two fields are one list; `*` asks for nothing but the model.
+    let now = format!("if-match: {}", first.header("etag").unwrap());
+    let listed = api.send("PUT", WEIGHTS, &[&seen, &now], r#"{"weights": {"2": 1}}"#).await;
+    assert_eq!(listed.status, 200);
+    let star = api.send("PUT", WEIGHTS, &["if-match: *"], r#"{"weights": {"1": 1}}"#).await;
+    assert_eq!(star.status, 200);
+    let bad = api.send("PUT", WEIGHTS, &["if-match: now"], r#"{"weights": {"1": 1}}"#).await;
+    assert_eq!(bad.error().0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_are_made_moved_and_removed() {
+    let api = Api::start().await;
+    let canary = format!("{MODEL}/labels/canary%20one");
+    let made = api.put(&canary, r#"{"version": 2}"#).await;
+    assert_eq!(made.json(), json!({"labels": {"blue": 1, "canary one": 2, "green": 2}}));
+    let moved = api.put(&canary, r#"{"version": 3}"#).await;
+    assert_eq!(moved.json()["labels"]["canary one"], json!(3));
+    assert_ne!(made.header("etag"), moved.header("etag"));
+
+    let seen = format!("if-match: {}", made.header("etag").unwrap());
+    assert_eq!(api.send("DELETE", &canary, &[&seen], "").await.error().0, 412);
+    let removed = api.send("DELETE", &canary, &[], "").await;
+    assert_eq!(removed.json(), json!({"labels": {"blue": 1, "green": 2}}));
+    let (status, message) = api.send("DELETE", &canary, &[], "").await.error();
+    assert_eq!((status, &*message), (404, "no label 'canary one', the labels are: blue, green"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_json_and_names_the_fault() {
+    let api = Api::start().await;
+    let label = format!("{MODEL}/labels/blue");
+    let number = format!("{MODEL}/labels/7");
+    let unknown = "/admin/v1/models/dogits";
+    let large = format!("{{\"weights\": {{{}}}}}", " ".repeat(64 * 1024));
+    for (method, path, body, status, expected) in [
+        ("GET", "/admin/v2", "", 404, "unknown path /admin/v2, GET / lists the paths"),
+        ("GET", unknown, "", 404, "no model 'dogits', the models are: digits"),
+        ("GET", "/admin/v1/models/dogits/weights", "", 404, "no model 'dogits'"),
+        ("PUT", "/admin/v1/models/dogits/weights", r#"{"weights":{"1":1}}"#, 404, "no model"),
+        ("GET", "/admin/v1/models/%FF", "", 400, "Invalid URL: Invalid UTF-8"),
+        ("POST", "/admin/v1/models", "", 405, "POST is not offered on /admin/v1/models"),
+        ("DELETE", WEIGHTS, "", 405, "DELETE is not offered"),
+        ("GET", &label, "", 405, "GET is not offered"),
+        ("PUT", WEIGHTS, "", 400, "expected {\"weights\": {"),
+        ("PUT", WEIGHTS, r#"{"weights": {"7": 1}}"#, 400, "unknown version or label '7'"),
+        ("PUT", WEIGHTS, r#"{"weights": {"1": 0}}"#, 400, "at least one weight must be above 0"),
+        ("PUT", WEIGHTS, &large, 413, "Failed to buffer the request body"),
+        ("PUT", &label, "{}", 400, "expected {\"version\": <positive integer>}"),
+        ("PUT", &label, r#"{"version": 0}"#, 400, "expected {\"version\": <positive integer>}"),
+        ("PUT", &label, r#"{"version": 9}"#, 400, "label 'blue': no version 9, the versions are 1"),
+        ("PUT", &number, r#"{"version": 1}"#, 400, "label '7' must not be a number"),
+    ] {
+        let (found, message) = api.send(method, path, &[], body).await.error();
+        assert_eq!(found, status, "{method} {path}: {message}");
+        assert!(message.starts_with(expected), "{method} {path}: {message}");
+    }
+    assert_eq!(api.opened.effective("digits"), [(2, 1)]);
+    let allowed = api.send("DELETE", WEIGHTS, &[], "").await;
+    assert_eq!(allowed.header("allow"), Some("GET,HEAD,PUT"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_from_elsewhere_may_not_move_traffic() {
+    let api = Api::start().await;
+    let body = r#"{"weights": {"1": 1}}"#;
+    for origin in ["origin: http://evil.example", "origin: null"] {
+        assert_eq!(api.send("PUT", WEIGHTS, &[origin], body).await.error().0, 403);
+        assert_eq!(api.send("GET", WEIGHTS, &[origin], "").await.status, 200);
+    }
+    let own = format!("origin: http://{}", api.address);
+    assert_eq!(api.send("PUT", WEIGHTS, &[&own], body).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probes_and_the_scrape_answer() {
+    let api = Api::start().await;
+    assert_eq!(api.get("/livez").await.status, 200);
+    assert_eq!(api.get("/readyz").await.status, 200);
+    api.ready.store(false, Ordering::Relaxed);
+    let ready = api.get("/readyz").await;
+    assert_eq!((ready.status, ready.json()), (503, json!({"ready": false})));
+    let metrics = api.get("/metrics").await;
+    assert_eq!(metrics.header("content-type"), Some(tidegate_telemetry::CONTENT_TYPE));
+    assert!(metrics.body.contains("tidegate_route_weight{"), "{}", metrics.body);
+    assert!(api.get("/").await.json()["paths"]["/metrics"].is_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_when_told_though_a_connection_is_kept() {
+    let api = Api::start().await;
+    let mut idle = TcpStream::connect(api.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut some = [0; 64];
+    assert!(idle.read(&mut some).await.unwrap() > 0);
+    api.stop.send(()).unwrap();
+    api.server.await.unwrap().unwrap();
+}

@@ -1,0 +1,205 @@
+//! The state before anything is loaded: what the repository holds, what the configuration says of it,
+//! and over that what operators have set.
+//!
+//! A configuration that names what is not there is a mistake, and all of them are reported together.
+//! Admin-set state that names a version which has gone is not: versions are pruned by others, and the
+//! gateway must start again; it is kept, and takes no traffic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_batcher::BatchPolicy;
+use tidegate_inference::{BatchingStatus, ModelName, Version, VersionEntry, VersionState};
+use tracing::warn;
+
+use crate::model_set::{CurrentSplit, Model, ModelSet, ModelVersion};
+use crate::state_store::AdminSet;
+use crate::traffic::Traffic;
+use crate::weights::{Weights, WeightsRequest, listed};
+use crate::{ControlConfig, ModelConfig, Repository, VersionFolder};
+
+/// # Errors
+/// Every mistake in the configuration.
+pub fn model_set(
+    config: &ControlConfig,
+    repository: &Repository,
+    platform: &'static str,
+) -> Result<ModelSet, Vec<String>> {
+    let mut faults = Vec::new();
+    for name in config.models.keys().filter(|name| !repository.models.contains_key(name.as_str())) {
+        faults.push(format!("models.{name}: {}", no_such_model(repository)));
+    }
+    let models = repository
+        .models
+        .iter()
+        .map(|(name, folders)| {
+            let model = model(name, config.model(name), folders, platform, &mut faults);
+            (name.clone(), model)
+        })
+        .collect();
+    let default_model = default_model(config, repository, &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    Ok(ModelSet { default_model, models, first_pass_ended: false, stopping: false })
+}
+
+fn default_model(
+    config: &ControlConfig,
+    repository: &Repository,
+    faults: &mut Vec<String>,
+) -> Option<ModelName> {
+    match &config.default_model {
+        Some(name) if !repository.models.contains_key(name.as_str()) => {
+            faults.push(format!("default model '{name}': {}", no_such_model(repository)));
+            None
+        }
+        Some(name) => Some(name.clone()),
+        None if repository.models.len() == 1 => repository.models.keys().next().cloned(),
+        None => None,
+    }
+}
+
+fn no_such_model(repository: &Repository) -> String {
+    format!(
+        "no such model in the repository {}, which has: {}",
+        repository.path.display(),
+        repository.names()
+    )
+}
+
+fn model(
+    name: &ModelName,
+    config: &ModelConfig,
+    folders: &BTreeMap<Version, VersionFolder>,
+    platform: &'static str,
+    faults: &mut Vec<String>,
+) -> Model {
+    let versions: BTreeSet<Version> = folders.keys().copied().collect();
+    let mut fault = |what: &str| faults.push(format!("models.{name}: {what}"));
+    if let Err(error) =
+        BatchPolicy::new(config.batch_size, config.max_batch_size, config.max_queue_delay)
+    {
+        fault(error.message());
+    }
+    for (label, version) in config.labels.iter().filter(|(_, v)| !versions.contains(v)) {
+        let known = listed(&versions);
+        fault(&format!("label '{label}' names version {version}, the versions are {known}"));
+    }
+    let weights = configured_weights(config, &versions).unwrap_or_else(|what| {
+        fault(&format!("weights: {what}"));
+        None
+    });
+    Model {
+        config: config.clone(),
+        traffic: Traffic { labels: config.labels.clone(), weights },
+        versions: folders.iter().map(|(n, folder)| (*n, waiting(folder, platform))).collect(),
+        split: CurrentSplit::default(),
+    }
+}
+
+/// Labels mean the configured ones here, even when operators have moved them since.
+fn configured_weights(
+    config: &ModelConfig,
+    versions: &BTreeSet<Version>,
+) -> Result<Option<Weights>, String> {
+    if config.weights.is_empty() {
+        return Ok(None);
+    }
+    WeightsRequest::from_config(&config.weights)?.resolve(&config.labels, versions).map(Some)
+}
+
+fn waiting(folder: &VersionFolder, platform: &'static str) -> ModelVersion {
+    let entry = VersionEntry {
+        state: VersionState::Loading,
+        reason: Some("waits for its turn to be loaded".into()),
+        platform,
+        signature: None,
+        batching: BatchingStatus::Unknown,
+    };
+    ModelVersion { folder: folder.clone(), entry, running: None }
+}
+
+impl ModelSet {
+    /// Puts what operators have set over the configured values.
+    pub fn apply(&mut self, admin_set: &BTreeMap<ModelName, AdminSet>) {
+        for (name, set) in admin_set {
+            let Some(model) = self.models.get_mut(name) else {
+                warn!(model = %name, "admin-set state of a model that is not in the repository");
+                continue;
+            };
+            if let Some(labels) = &set.labels {
+                model.traffic.labels = labels.clone();
+            }
+            if let Some(weights) = &set.weights {
+                model.traffic.weights = Some(weights.clone());
+            }
+            warn_of_missing_versions(name, model);
+        }
+    }
+}
+
+fn warn_of_missing_versions(name: &ModelName, model: &Model) {
+    let missing = |version: &Version| !model.versions.contains_key(version);
+    for (label, version) in model.traffic.labels.iter().filter(|(_, version)| missing(version)) {
+        warn!(model = %name, %label, %version, "label of a version that is not in the repository");
+    }
+    for (version, weight) in model.traffic.weights.iter().flat_map(Weights::iter) {
+        if missing(&version) {
+            let weight = weight.get();
+            warn!(model = %name, %version, weight, "weight of a version that is not in the repository");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Site, label, model, version};
+    use crate::{ControlError, ModelConfig};
+
+    fn faults(site: &Site) -> Vec<String> {
+        match site.open() {
+            Err(ControlError::Config(faults)) => faults,
+            Err(other) => panic!("{other}"),
+            Ok(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_mistake_of_the_configuration_is_reported_at_once() {
+        let mut site = Site::new(&["digits/1", "digits/2"]);
+        site.config.default_model = Some(model("dogits"));
+        let digits = ModelConfig {
+            labels: [(label("blue"), version(1)), (label("green"), version(3))].into(),
+            weights: [("blue".parse().unwrap(), 1), ("red".parse().unwrap(), 1)].into(),
+            batch_size: 65.try_into().unwrap(),
+            ..ModelConfig::default()
+        };
+        site.config.models =
+            [(model("digits"), digits), (model("letters"), ModelConfig::default())].into();
+        let repository = site.config.repository.display();
+        let none = format!("no such model in the repository {repository}, which has: digits");
+        assert_eq!(
+            faults(&site),
+            [
+                format!("models.letters: {none}"),
+                "models.digits: batch_size is 65, expected at most max_batch_size, which is 64"
+                    .into(),
+                "models.digits: label 'green' names version 3, the versions are 1, 2".into(),
+                "models.digits: weights: unknown version or label 'red': the versions are 1, 2; \
+                 the labels are blue, green"
+                    .into(),
+                format!("default model 'dogits': {none}"),
+            ]
+        );
+    }
+
+    #[test]
+    fn configured_weights_may_name_labels() {
+        let mut site = Site::new(&["digits/1", "digits/2", "digits/3"]);
+        site.config.defaults.labels =
+            [(label("blue"), version(1)), (label("green"), version(2))].into();
+        site.config.defaults.weights =
+            [("blue".parse().unwrap(), 90), ("green".parse().unwrap(), 10)].into();
+        assert_eq!(site.loaded().effective("digits"), [(1, 90), (2, 10)]);
+    }
+}

@@ -1,0 +1,151 @@
+//! Makes a version folder into something that can run: loads it, finds out whether its requests may
+//! share batches, warms every instance up. Holds no lock and changes no state.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidegate_backend::{
+    Backend, BatchSafety, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
+    check_batch_safety,
+};
+use tidegate_batcher::{BatchPolicy, Batching, InputBuffers};
+use tidegate_inference::{
+    BatchingStatus, Dim, Shape, Signature, Tensor, TensorData, TensorSpec, Version,
+};
+use tidegate_router::Lane;
+use tidegate_telemetry::ModelMetrics;
+use tracing::debug;
+
+use crate::model_set::Running;
+use crate::{ModelConfig, samples};
+
+pub struct Prepared {
+    signature: Arc<Signature>,
+    instances: Vec<Box<dyn Instance>>,
+    batching: Batching,
+    pub status: BatchingStatus,
+}
+
+/// Blocks for as long as the engine takes.
+///
+/// # Errors
+/// When the version cannot be served, and why.
+pub fn prepare(
+    backend: &dyn Backend,
+    folder: &Path,
+    config: &ModelConfig,
+) -> Result<Prepared, LoadError> {
+    let options =
+        LoadOptions { instances: config.instances, intra_op_threads: config.intra_op_threads };
+    let Loaded { signature, mut instances } = backend.load(folder, &options)?;
+    let samples = samples::read(folder, &signature);
+    let Some(first) = instances.first_mut() else {
+        return Err(LoadError::new("the engine loaded no instance"));
+    };
+    let safety = check_batch_safety(first.as_mut(), &signature, &samples)?;
+    warm_up(&mut instances, &signature, &samples)?;
+    let (batching, status) = choose(safety, config)?;
+    Ok(Prepared { signature: Arc::new(signature), instances, batching, status })
+}
+
+/// The first run of an instance allocates, plans and pages in; no caller should wait for that.
+fn warm_up(
+    instances: &mut [Box<dyn Instance>],
+    signature: &Signature,
+    samples: &[Vec<Tensor>],
+) -> Result<(), LoadError> {
+    let blank;
+    let request = match samples.first() {
+        Some(sample) => sample,
+        None => {
+            blank = blank_request(signature);
+            &blank
+        }
+    };
+    let mut buffers = InputBuffers::default();
+    for (number, instance) in instances.iter_mut().enumerate() {
+        match instance.run(&buffers.views(request)) {
+            Err(error) if !samples.is_empty() => {
+                let reason = format!("instance {} fails on its own sample: {error}", number + 1);
+                return Err(LoadError::new(reason));
+            }
+            // Nobody said that a model must accept what we made up.
+            Err(error) => debug!(%error, "a made-up warm-up request was refused"),
+            Ok(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The smallest request that fits the signature: zeros and empty strings, every dynamic dimension 1.
+fn blank_request(signature: &Signature) -> Vec<Tensor> {
+    signature.inputs.iter().filter_map(blank_tensor).collect()
+}
+
+fn blank_tensor(spec: &TensorSpec) -> Option<Tensor> {
+    let lengths = spec.shape.iter().map(|dim| match dim {
+        Dim::Fixed(length) => *length,
+        Dim::Dynamic => 1,
+    });
+    let shape: Shape = lengths.collect();
+    let elements = shape.elements()?;
+    let data = match spec.datatype.size() {
+        Some(size) => TensorData::Fixed(vec![0; elements.checked_mul(size)?].into()),
+        None => TensorData::Strings(vec![Bytes::new(); elements]),
+    };
+    Tensor::new(Arc::clone(&spec.name), spec.datatype, shape, data).ok()
+}
+
+fn choose(
+    safety: BatchSafety,
+    config: &ModelConfig,
+) -> Result<(Batching, BatchingStatus), LoadError> {
+    match safety {
+        BatchSafety::Unbatched { reason } => {
+            Ok((Batching::Unbatched, BatchingStatus::Unbatched { reason }))
+        }
+        BatchSafety::Batched(layout) => {
+            let policy =
+                BatchPolicy::new(config.batch_size, config.max_batch_size, config.max_queue_delay)
+                    .map_err(|error| LoadError::new(error.message()))?;
+            let status = BatchingStatus::Batched { max_batch_size: policy.max_batch_size() };
+            Ok((Batching::Rows { layout, policy }, status))
+        }
+    }
+}
+
+impl Prepared {
+    pub fn signature(&self) -> &Arc<Signature> {
+        &self.signature
+    }
+
+    /// Gives it a queue and starts its workers.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn start(
+        self,
+        thread_name: &str,
+        version: Version,
+        config: &ModelConfig,
+        metrics: Arc<ModelMetrics>,
+    ) -> Result<Running, LoadError> {
+        let (queue, batcher) = tidegate_batcher::queue(self.batching, config.max_queue_size);
+        let instances =
+            InstanceGroup::start(thread_name, self.instances, batcher, Arc::clone(&metrics))
+                .map_err(|error| {
+                    LoadError::new(format!("its threads cannot be started: {error}"))
+                })?;
+        let lane = Lane { version, signature: self.signature, queue, metrics };
+        Ok(Running { lane: Arc::new(lane), instances })
+    }
+}
+
+impl Running {
+    /// Refuses new requests, answers those that wait, ends the threads.
+    pub fn stop(self) {
+        self.lane.queue.close();
+        self.instances.join();
+    }
+}

@@ -1,0 +1,101 @@
+//! All models as the control plane knows them: the mutable truth behind a lock, from which each
+//! published table and each admin answer is a copy. Decides nothing and does no I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tidegate_backend::InstanceGroup;
+use tidegate_inference::{ModelEntry, ModelName, Version, VersionEntry};
+use tidegate_router::{Lane, TrafficSplit, Weight};
+
+use crate::traffic::Traffic;
+use crate::weights::Weights;
+use crate::{Etag, ModelConfig, VersionFolder};
+
+pub struct ModelSet {
+    pub default_model: Option<ModelName>,
+    pub models: BTreeMap<ModelName, Model>,
+    /// Every version was tried once.
+    pub first_pass_ended: bool,
+    /// Shutdown has begun: what is still loading is not published any more.
+    pub stopping: bool,
+}
+
+pub struct Model {
+    pub config: ModelConfig,
+    pub traffic: Traffic,
+    pub versions: BTreeMap<Version, ModelVersion>,
+    pub split: CurrentSplit,
+}
+
+pub struct ModelVersion {
+    pub folder: VersionFolder,
+    pub entry: VersionEntry,
+    /// There while it is ready.
+    pub running: Option<Running>,
+}
+
+pub struct Running {
+    pub lane: Arc<Lane>,
+    pub instances: InstanceGroup,
+}
+
+/// The split in use and the weights it was made of.
+#[derive(Default)]
+pub struct CurrentSplit {
+    pub weights: BTreeMap<Version, Weight>,
+    pub split: Option<Arc<TrafficSplit>>,
+}
+
+impl Model {
+    pub fn version_numbers(&self) -> BTreeSet<Version> {
+        self.versions.keys().copied().collect()
+    }
+
+    pub fn entry(&self) -> ModelEntry {
+        let weights = self.traffic.weights.iter().flat_map(Weights::iter);
+        ModelEntry {
+            versions: self
+                .versions
+                .iter()
+                .map(|(n, version)| (*n, version.entry.clone()))
+                .collect(),
+            labels: self.traffic.labels.clone(),
+            weights: weights.map(|(version, weight)| (version, weight.get())).collect(),
+        }
+    }
+}
+
+/// One model at one moment, for whoever asks the control plane.
+#[derive(Clone, Debug)]
+pub struct ModelView {
+    pub name: ModelName,
+    pub is_default: bool,
+    /// Names the labels and weights in `entry`.
+    pub etag: Etag,
+    pub entry: ModelEntry,
+    /// What the weights come to among the versions that are ready now. Empty: requests that name
+    /// no version are refused.
+    pub effective: BTreeMap<Version, u32>,
+}
+
+impl ModelSet {
+    pub fn view(&self, name: &str) -> Option<ModelView> {
+        let (name, model) = self.models.get_key_value(name)?;
+        Some(ModelView {
+            name: name.clone(),
+            is_default: self.default_model.as_ref() == Some(name),
+            etag: model.traffic.etag(),
+            entry: model.entry(),
+            effective: model.split.weights.iter().map(|(v, weight)| (*v, weight.get())).collect(),
+        })
+    }
+
+    /// One of its versions, which the caller knows to exist: a set only ever changes states.
+    pub fn version_mut(&mut self, model: &ModelName, version: Version) -> &mut ModelVersion {
+        self.models
+            .get_mut(model)
+            .and_then(|model| model.versions.get_mut(&version))
+            .expect("versions are neither added nor removed after the scan")
+    }
+}

@@ -1,0 +1,104 @@
+//! The control plane itself: what it owns, how it is opened, what it answers.
+//!
+//! Three locks, always taken in this order. `loading` makes passes of loading wait for each other.
+//! `store` is held by a writer from reading the old state to publishing the new one, and so across the
+//! disk. `models` is held only to change or copy what is in memory, and to publish it: a table is
+//! published under the lock that guards what it was made of, so tables appear in order.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+use tidegate_backend::Backend;
+use tidegate_router::Router;
+use tidegate_telemetry::Telemetry;
+
+use crate::model_set::ModelSet;
+use crate::state_store::StateStore;
+use crate::{ControlConfig, ModelView, Repository, RepositoryError, StateError, initial};
+
+pub struct ControlPlane {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) telemetry: Arc<Telemetry>,
+    router: Arc<Router>,
+    pub(crate) loading: Mutex<()>,
+    store: Mutex<StateStore>,
+    models: Mutex<ModelSet>,
+}
+
+#[derive(Debug, Error)]
+pub enum ControlError {
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Every mistake that was found, a line each.
+    #[error("{}", .0.join("\n"))]
+    Config(Vec<String>),
+}
+
+impl ControlPlane {
+    /// Scans the repository, takes the state file and publishes the models, none of them ready yet.
+    ///
+    /// # Errors
+    /// When the repository, the configuration's names or the state file cannot be used.
+    pub fn open(
+        config: &ControlConfig,
+        backend: Arc<dyn Backend>,
+        router: Arc<Router>,
+        telemetry: Arc<Telemetry>,
+    ) -> Result<Arc<Self>, ControlError> {
+        let repository = Repository::scan(&config.repository)?;
+        let mut models = initial::model_set(config, &repository, backend.platform())
+            .map_err(ControlError::Config)?;
+        let store = StateStore::open(&config.state_file)?;
+        models.apply(store.models());
+        let plane = Self {
+            backend,
+            telemetry,
+            router,
+            loading: Mutex::default(),
+            store: Mutex::new(store),
+            models: Mutex::new(models),
+        };
+        plane.publish(&mut plane.models());
+        Ok(Arc::new(plane))
+    }
+
+    /// Every model as of now, by name.
+    pub fn views(&self) -> Vec<ModelView> {
+        let models = self.models();
+        models.models.keys().filter_map(|name| models.view(name.as_str())).collect()
+    }
+
+    pub fn view(&self, model: &str) -> Option<ModelView> {
+        self.models().view(model)
+    }
+
+    /// A panic elsewhere cannot leave the set half changed: each change is made whole or not at all.
+    pub(crate) fn models(&self) -> MutexGuard<'_, ModelSet> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn store(&self) -> MutexGuard<'_, StateStore> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the current state the one that requests are routed by.
+    pub(crate) fn publish(&self, models: &mut ModelSet) {
+        self.router.publish(models.route_table());
+        for (name, model) in &models.models {
+            for (version, known) in &model.versions {
+                let weight = model.split.weights.get(version).map_or(0, |weight| weight.get());
+                self.telemetry.set_route_weight(name, *version, weight);
+                self.telemetry.set_version_state(name, *version, known.entry.state);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlPlane").finish_non_exhaustive()
+    }
+}

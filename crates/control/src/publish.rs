@@ -1,0 +1,131 @@
+//! Makes the route table out of the current state.
+//!
+//! A model's split is its weights restricted to the versions that are ready. When those did not
+//! change, the old split stays, the very object: it counts the requests it has given out, and a fresh
+//! count would start the low-discrepancy sequence again at every unrelated change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tidegate_inference::{Catalog, Version, VersionState};
+use tidegate_router::{ModelRoute, RouteTable, TrafficSplit, Weight};
+
+use crate::model_set::{CurrentSplit, Model, ModelSet};
+use crate::weights::Weights;
+
+impl ModelSet {
+    pub fn route_table(&mut self) -> RouteTable {
+        let routes =
+            self.models.iter_mut().map(|(name, model)| (name.clone(), model.route())).collect();
+        RouteTable { catalog: Arc::new(self.catalog()), routes }
+    }
+
+    fn catalog(&self) -> Catalog {
+        Catalog {
+            ready: self.is_ready(),
+            default_model: self.default_model.clone(),
+            models: self.models.iter().map(|(name, model)| (name.clone(), model.entry())).collect(),
+        }
+    }
+
+    /// Every version was tried and one at least can be served. A version that failed does not hold the
+    /// gateway back: its state says so, and restarting the process would not mend it.
+    fn is_ready(&self) -> bool {
+        self.first_pass_ended
+            && !self.stopping
+            && self.models.values().any(|model| model.ready().next().is_some())
+    }
+}
+
+impl Model {
+    fn ready(&self) -> impl DoubleEndedIterator<Item = Version> {
+        self.versions
+            .iter()
+            .filter(|(_, version)| version.entry.state == VersionState::Ready)
+            .map(|(number, _)| *number)
+    }
+
+    fn route(&mut self) -> ModelRoute {
+        let effective = effective(self.traffic.weights.as_ref(), self.ready());
+        self.split.become_split_of(effective);
+        let lanes = self
+            .versions
+            .iter()
+            .filter_map(|(n, version)| Some((*n, Arc::clone(&version.running.as_ref()?.lane))))
+            .collect();
+        ModelRoute { split: self.split.split.clone(), lanes }
+    }
+}
+
+impl CurrentSplit {
+    fn become_split_of(&mut self, weights: BTreeMap<Version, Weight>) {
+        if weights != self.weights {
+            // The only split that cannot be made is one without weight: then nothing is given out.
+            self.split = TrafficSplit::new(&weights).ok().map(Arc::new);
+            self.weights = weights;
+        }
+    }
+}
+
+/// Shares above zero among the ready versions, given in ascending order.
+///
+/// Without weights the newest takes everything, as TensorFlow Serving does it. With weights, a version
+/// that they give nothing gets nothing, even when it is the only one left.
+fn effective(
+    weights: Option<&Weights>,
+    ready: impl DoubleEndedIterator<Item = Version>,
+) -> BTreeMap<Version, Weight> {
+    let Some(weights) = weights else {
+        let newest = ready.rev().take(1);
+        let all = Weight::new(1).expect("1 is a weight");
+        return newest.map(|version| (version, all)).collect();
+    };
+    let ready: Vec<Version> = ready.collect();
+    weights.iter().filter(|(version, _)| ready.contains(version)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{version, weights};
+
+    fn shares(set: Option<&[(u64, u32)]>, ready: &[u64]) -> Vec<(u64, u32)> {
+        let weights = set.map(weights);
+        effective(weights.as_ref(), ready.iter().map(|number| version(*number)))
+            .into_iter()
+            .map(|(version, weight)| (version.get(), weight.get()))
+            .collect()
+    }
+
+    #[test]
+    fn without_weights_the_newest_ready_version_takes_all() {
+        assert_eq!(shares(None, &[1, 2, 10]), [(10, 1)]);
+        assert_eq!(shares(None, &[]), []);
+    }
+
+    #[test]
+    fn weights_count_among_the_ready_versions_only() {
+        let set = Some(&[(1, 90), (2, 10)][..]);
+        assert_eq!(shares(set, &[1, 2, 3]), [(1, 90), (2, 10)]);
+        assert_eq!(shares(set, &[2, 3]), [(2, 10)]);
+    }
+
+    #[test]
+    fn a_version_without_weight_does_not_stand_in_for_the_others() {
+        assert_eq!(shares(Some(&[(1, 90)]), &[2, 3]), []);
+    }
+
+    #[test]
+    fn the_split_stays_the_same_object_while_its_weights_do() {
+        let of = |pairs: &[(u64, u32)]| weights(pairs).iter().collect::<BTreeMap<_, _>>();
+        let mut current = CurrentSplit::default();
+        current.become_split_of(of(&[(1, 90), (2, 10)]));
+        let first = current.split.clone().unwrap();
+        current.become_split_of(of(&[(1, 90), (2, 10)]));
+        assert!(Arc::ptr_eq(&first, current.split.as_ref().unwrap()));
+        current.become_split_of(of(&[(1, 10), (2, 90)]));
+        assert!(!Arc::ptr_eq(&first, current.split.as_ref().unwrap()));
+        current.become_split_of(BTreeMap::new());
+        assert!(current.split.is_none());
+    }
+}

@@ -1,0 +1,262 @@
+//! Finds the models: `<repository>/<model>/<version>/model.onnx`, the layout of Triton and TensorFlow
+//! Serving. Looks only at names and kinds of files; whether a model can be loaded is the backend's
+//! to say.
+//!
+//! Symbolic links are followed, because mounted volumes are often made of them. A numeric folder
+//! that holds no model is a version all the same, a faulty one: whoever copied it there half wants
+//! to hear of it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tidegate_inference::{ModelName, Version};
+use tracing::{debug, warn};
+
+use crate::weights::listed;
+
+const MODEL_FILE: &str = "model.onnx";
+
+#[derive(Debug)]
+pub struct Repository {
+    pub path: PathBuf,
+    /// Each with at least one version.
+    pub models: BTreeMap<ModelName, BTreeMap<Version, VersionFolder>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionFolder {
+    pub path: PathBuf,
+    /// Why it cannot even be tried.
+    pub fault: Option<String>,
+}
+
+#[derive(Debug, Error)]
+pub enum RepositoryError {
+    #[error("model repository {}: cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error(
+        "model repository {}: no models found, expected <model>/<version>/{MODEL_FILE}{hint}",
+        path.display()
+    )]
+    Empty { path: PathBuf, hint: &'static str },
+}
+
+impl Repository {
+    /// # Errors
+    /// When the folder cannot be read or holds no model. A model folder that cannot be read, or
+    /// without versions, is left out with a warning.
+    pub fn scan(path: &Path) -> Result<Self, RepositoryError> {
+        let folders = subfolders(path)
+            .map_err(|error| RepositoryError::Unreadable { path: path.to_owned(), error })?;
+        let models: BTreeMap<_, _> = folders.iter().filter_map(scan_model).collect();
+        if models.is_empty() {
+            let is_a_model = folders.iter().any(|folder| folder.name.parse::<Version>().is_ok());
+            let hint = if is_a_model {
+                "; this folder holds versions, so it is a model itself: name its parent"
+            } else {
+                ""
+            };
+            return Err(RepositoryError::Empty { path: path.to_owned(), hint });
+        }
+        Ok(Self { path: path.to_owned(), models })
+    }
+
+    /// The models' names, for messages.
+    pub fn names(&self) -> String {
+        listed(self.models.keys())
+    }
+}
+
+struct Subfolder {
+    name: String,
+    path: PathBuf,
+}
+
+/// Folders and links to folders, by name. Hidden ones and files are none of ours.
+fn subfolders(path: &Path) -> io::Result<Vec<Subfolder>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
+            warn!(path = %path.display(), "ignored: its name is not UTF-8");
+            continue;
+        };
+        if name.starts_with('.') {
+            continue;
+        }
+        match fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => found.push(Subfolder { name, path }),
+            Ok(_) => debug!(path = %path.display(), "ignored: not a folder"),
+            Err(error) => {
+                warn!(path = %path.display(), %error, "ignored: a broken link, or unreadable");
+            }
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+fn scan_model(folder: &Subfolder) -> Option<(ModelName, BTreeMap<Version, VersionFolder>)> {
+    let path = folder.path.display();
+    let name = match ModelName::new(&folder.name) {
+        Ok(name) => name,
+        Err(error) => {
+            warn!(%path, %error, "model folder ignored");
+            return None;
+        }
+    };
+    let versions = match subfolders(&folder.path) {
+        Ok(subfolders) => scan_versions(subfolders),
+        Err(error) => {
+            warn!(%path, %error, "model folder ignored: it cannot be read");
+            return None;
+        }
+    };
+    if versions.is_empty() {
+        warn!(%path, "model folder ignored: it has no version folders (1, 2, ...)");
+        return None;
+    }
+    Some((name, versions))
+}
+
+fn scan_versions(folders: Vec<Subfolder>) -> BTreeMap<Version, VersionFolder> {
+    let mut versions: BTreeMap<Version, VersionFolder> = BTreeMap::new();
+    for Subfolder { name, path } in folders {
+        let Ok(version) = name.parse::<Version>() else {
+            debug!(path = %path.display(), "ignored: version folders are positive integers");
+            continue;
+        };
+        if let Some(first) = versions.get(&version) {
+            warn!(
+                path = %path.display(),
+                "ignored: {} is version {version} already",
+                first.path.display()
+            );
+            continue;
+        }
+        let fault = model_file_fault(&path);
+        versions.insert(version, VersionFolder { path, fault });
+    }
+    versions
+}
+
+fn model_file_fault(version_folder: &Path) -> Option<String> {
+    let path = version_folder.join(MODEL_FILE);
+    match fs::metadata(&path) {
+        Ok(metadata) if metadata.is_file() => None,
+        Ok(_) => Some(format!("{} is not a file", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Some(format!("no {MODEL_FILE} in {}", version_folder.display()))
+        }
+        Err(error) => Some(format!("{} cannot be read: {error}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Makes a repository of the given files (empty ones) and folders (with a slash at the end).
+    fn tree(paths: &[&str]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for path in paths {
+            let full = root.path().join(path);
+            if path.ends_with('/') {
+                fs::create_dir_all(full).unwrap();
+            } else {
+                fs::create_dir_all(full.parent().unwrap()).unwrap();
+                fs::write(full, "").unwrap();
+            }
+        }
+        root
+    }
+
+    fn versions(repository: &Repository, model: &str) -> Vec<u64> {
+        repository.models[model].keys().map(|version| version.get()).collect()
+    }
+
+    #[test]
+    fn only_positive_integer_folders_are_versions() {
+        let root = tree(&[
+            "digits/1/model.onnx",
+            "digits/10/model.onnx",
+            "digits/2/model.onnx",
+            "digits/0/model.onnx",
+            "digits/v3/model.onnx",
+            "digits/.4/model.onnx",
+            "digits/5",
+            "README.md",
+            ".git/1/model.onnx",
+        ]);
+        let found = Repository::scan(root.path()).unwrap();
+        assert_eq!(found.names(), "digits");
+        assert_eq!(versions(&found, "digits"), [1, 2, 10]);
+    }
+
+    #[test]
+    fn a_version_without_its_model_file_is_found_and_faulty() {
+        let root = tree(&["m/1/model.onnx", "m/2/", "m/3/model.onnx/"]);
+        let found = Repository::scan(root.path()).unwrap();
+        let fault = |number| found.models["m"][&Version::new(number).unwrap()].fault.clone();
+        assert_eq!(fault(1), None);
+        assert_eq!(
+            fault(2),
+            Some(format!("no model.onnx in {}", root.path().join("m/2").display()))
+        );
+        assert!(fault(3).unwrap().ends_with("m/3/model.onnx is not a file"));
+    }
+
+    #[test]
+    fn one_version_in_two_folders_is_taken_once() {
+        let root = tree(&["m/1/model.onnx", "m/01/model.onnx"]);
+        let found = Repository::scan(root.path()).unwrap();
+        let version = &found.models["m"][&Version::new(1).unwrap()];
+        assert_eq!(version.path, root.path().join("m/01"));
+    }
+
+    #[test]
+    fn models_without_versions_are_left_out_and_the_others_stay() {
+        let root = tree(&["empty/", "bad:name/1/model.onnx", "good/1/model.onnx"]);
+        assert_eq!(Repository::scan(root.path()).unwrap().names(), "good");
+    }
+
+    #[test]
+    fn an_empty_or_missing_repository_is_an_error_that_names_it() {
+        let root = tree(&[]);
+        let empty = Repository::scan(root.path()).unwrap_err().to_string();
+        assert!(empty.contains(root.path().to_str().unwrap()), "{empty}");
+        assert!(empty.contains("no models found"), "{empty}");
+
+        let missing = Repository::scan(&root.path().join("nowhere")).unwrap_err().to_string();
+        assert!(missing.contains("nowhere: cannot be read"), "{missing}");
+
+        let file = tree(&["file"]);
+        assert!(matches!(
+            Repository::scan(&file.path().join("file")),
+            Err(RepositoryError::Unreadable { .. })
+        ));
+    }
+
+    #[test]
+    fn a_model_given_as_the_repository_gets_a_hint() {
+        let root = tree(&["digits/1/model.onnx"]);
+        let error = Repository::scan(&root.path().join("digits")).unwrap_err().to_string();
+        assert!(error.ends_with("name its parent"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_and_broken_ones_left_out() {
+        use std::os::unix::fs::symlink;
+        let root = tree(&["store/digits/1/model.onnx", "repository/"]);
+        let repository = root.path().join("repository");
+        symlink(root.path().join("store/digits"), repository.join("digits")).unwrap();
+        symlink(root.path().join("gone"), repository.join("broken")).unwrap();
+        let found = Repository::scan(&repository).unwrap();
+        assert_eq!(found.names(), "digits");
+        assert_eq!(versions(&found, "digits"), [1]);
+    }
+}
