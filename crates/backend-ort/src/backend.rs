@@ -12,6 +12,7 @@ use tidegate_inference::{Error, ErrorKind, Result, Tensor, TensorSpec};
 
 use crate::OrtRuntime;
 use crate::input::value_of;
+use crate::message::plain;
 use crate::output::tensor_of;
 use crate::refusal::refusal;
 use crate::signature::signature_of;
@@ -109,5 +110,5 @@ impl Instance for OrtInstance {
 }
 
 fn failed(error: ort::Error) -> Error {
-    Error::new(ErrorKind::ModelFailed, error.message().trim().to_owned())
+    Error::new(ErrorKind::ModelFailed, plain(error.message()))
 }

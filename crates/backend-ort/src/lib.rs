@@ -10,11 +10,12 @@
 mod backend;
 mod input;
 mod library;
+mod message;
 mod output;
 mod refusal;
 mod runtime;
 mod signature;
 
 pub use backend::OrtBackend;
-pub use library::{LibraryError, LibrarySearch, PINNED_VERSION};
+pub use library::{Found, LibraryError, LibrarySearch, PINNED_VERSION};
 pub use runtime::{OrtRuntime, disable_telemetry};

@@ -3,6 +3,8 @@
 //! Its messages are kept, since they name the node and the operator; what is added is the remedy.
 //! They are recognised by their text, because the error codes are nearly all the same one.
 
+use crate::message::plain;
+
 /// A piece of the message, and what mends it.
 const REMEDIES: [(&str, &str); 8] = [
     ("IR version", "the model is newer than this ONNX Runtime: export it with an older IR version"),
@@ -31,7 +33,7 @@ const REMEDIES: [(&str, &str); 8] = [
 ];
 
 pub(crate) fn refusal(message: &str) -> String {
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = plain(message);
     match REMEDIES.iter().find(|(sign, _)| message.contains(sign)) {
         Some((_, remedy)) => format!("{remedy} (ONNX Runtime says: {message})"),
         None => format!("ONNX Runtime cannot load the model: {message}"),

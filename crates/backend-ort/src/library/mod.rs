@@ -12,7 +12,7 @@ mod search;
 mod verify;
 
 pub use pin::PINNED_VERSION;
-pub(crate) use search::Found;
+pub use search::Found;
 pub use search::LibrarySearch;
 pub(crate) use verify::{Trust, verify};
 

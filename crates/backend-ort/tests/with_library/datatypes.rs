@@ -28,7 +28,8 @@ fn sample(spec: &TensorSpec, rows: usize) -> Tensor {
             TensorData::Fixed((0..elements * size).map(byte).collect())
         }
     };
-    Tensor::new(spec.name.clone(), spec.datatype, Shape::new(&[rows, 3]), data).unwrap()
+    Tensor::new(spec.name.clone(), spec.datatype, Shape::new(&[rows, 3]), data)
+        .expect("three elements a row")
 }
 
 #[test]

@@ -2,12 +2,14 @@
 //! are skipped, with a line that says so; a library that is there and broken fails them.
 
 mod datatypes;
+mod opening;
 mod refusals;
 mod safety;
 mod telemetry;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Once;
 
 use tidegate_backend::{Backend, LoadError, LoadOptions, Loaded};
@@ -37,4 +39,12 @@ fn load(backend: &OrtBackend, model: &str) -> Result<Loaded, LoadError> {
     let one = NonZeroUsize::MIN;
     let options = LoadOptions { instances: one, intra_op_threads: one };
     backend.load(&version_dir(model), &options)
+}
+
+/// A run of one ignored test: a process has one runtime, and one environment.
+fn in_a_process_of_its_own(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("a test knows its program"));
+    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
+    command.env_remove("ORT_DISABLE_TELEMETRY");
+    command
 }

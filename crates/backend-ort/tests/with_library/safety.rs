@@ -1,8 +1,12 @@
 //! What the batch-safety check says of each fixture.
 
-use tidegate_backend::{BatchSafety, Loaded, check_batch_safety};
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use tidegate_backend::{Backend, BatchSafety, LoadOptions, Loaded, check_batch_safety};
 use tidegate_backend_ort::OrtBackend;
 use tidegate_batcher::InputAxis::{self, Rows, Shared};
+use tidegate_batcher::RowLayout;
 use tidegate_inference::{DataType, Shape, Tensor, TensorData};
 
 use super::{backend, load};
@@ -37,6 +41,21 @@ fn models_whose_rows_stand_alone_are_batched_along_their_own_axes() {
         let BatchSafety::Batched(layout) = found else { panic!("{model}: {found:?}") };
         assert_eq!(layout.inputs, vec![Rows(0); tensors], "{model}");
         assert_eq!(layout.outputs, vec![0; tensors], "{model}");
+    }
+}
+
+#[test]
+fn every_version_of_the_demo_is_batched() {
+    let Some(backend) = backend() else { return };
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/digits/repository/digits");
+    for version in ["1", "2", "3"] {
+        let one = NonZeroUsize::MIN;
+        let options = LoadOptions { instances: one, intra_op_threads: one };
+        let Loaded { signature, mut instances } =
+            backend.load(&Path::new(demo).join(version), &options).expect(version);
+        let found = check_batch_safety(&mut *instances[0], &signature, &[]);
+        let layout = RowLayout { inputs: vec![Rows(0)], outputs: vec![0, 0] };
+        assert_eq!(found, Ok(BatchSafety::Batched(layout)), "version {version}");
     }
 }
 

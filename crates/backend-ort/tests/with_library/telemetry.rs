@@ -2,20 +2,12 @@
 //! leaves it empty. (The official builds would start an uploader thread and write below `~/.cache`.)
 
 use std::fs;
-use std::process::Command;
 
 use tidegate_backend_ort::{LibraryError, LibrarySearch, OrtRuntime};
 use tidegate_batcher::InputBuffers;
 use tidegate_inference::{DataType, Shape, Tensor, TensorData};
 
-use super::{backend, load};
-
-fn child(test: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"]);
-    command.env_remove("ORT_DISABLE_TELEMETRY");
-    command
-}
+use super::{backend, in_a_process_of_its_own, load};
 
 #[test]
 fn a_session_writes_no_file_and_starts_no_thread() {
@@ -23,7 +15,7 @@ fn a_session_writes_no_file_and_starts_no_thread() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let mut command = child("telemetry::run_a_session");
+    let mut command = in_a_process_of_its_own("telemetry::run_a_session");
     for variable in ["HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR"] {
         command.env(variable, home.path());
     }
@@ -50,7 +42,7 @@ fn run_a_session() {
 
 #[test]
 fn a_runtime_whose_telemetry_is_on_is_not_opened() {
-    let output = child("telemetry::open_without_the_switch").output().unwrap();
+    let output = in_a_process_of_its_own("telemetry::open_without_the_switch").output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
