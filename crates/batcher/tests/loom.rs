@@ -8,9 +8,18 @@
 use std::future::poll_fn;
 
 use loom::future::block_on;
+use loom::model::Builder;
 use loom::sync::Arc;
 use loom::thread;
 use tidegate_batcher::{Arrivals, PushError};
+
+/// Every interleaving with up to three preemptions: each fault known in protocols of this kind needs
+/// two, and without a bound the models of three threads do not end.
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check(body);
+}
 
 /// What a leader does: take what is there, else sleep until `wanted` rows more have come.
 fn take(arrivals: &Arrivals<u64>, count: u64) -> Vec<u64> {
@@ -44,7 +53,7 @@ fn one_producer_one_leader(arrivals: Arrivals<u64>) {
 
 #[test]
 fn a_leader_never_sleeps_on_an_item() {
-    loom::model(|| one_producer_one_leader(Arrivals::new(2)));
+    model(|| one_producer_one_leader(Arrivals::new(2)));
 }
 
 /// Without the producer's fence its read of `wake_at` may come before its write of `pushed`, and
@@ -52,12 +61,12 @@ fn a_leader_never_sleeps_on_an_item() {
 #[test]
 #[should_panic(expected = "deadlock")]
 fn without_its_fence_the_producer_misses_the_sleeper() {
-    loom::model(|| one_producer_one_leader(Arrivals::without_the_producers_fence(2)));
+    model(|| one_producer_one_leader(Arrivals::without_the_producers_fence(2)));
 }
 
 #[test]
 fn a_leader_that_waits_for_two_rows_is_woken_by_whoever_brings_the_second() {
-    loom::model(|| {
+    model(|| {
         let arrivals = Arc::new(Arrivals::new(2));
         let producers: Vec<_> = (0..2)
             .map(|item| {
@@ -82,7 +91,7 @@ fn a_leader_that_waits_for_two_rows_is_woken_by_whoever_brings_the_second() {
 /// always comes to its end.
 #[test]
 fn closing_loses_nothing_and_leaves_nobody_asleep() {
-    loom::model(|| {
+    model(|| {
         let arrivals = Arc::new(Arrivals::new(1));
         let producer = {
             let arrivals = Arc::clone(&arrivals);
