@@ -26,6 +26,11 @@ impl DecodeError {
         self
     }
 
+    /// Puts the place in front of the message.
+    pub(crate) fn within(self, place: impl fmt::Display) -> Self {
+        Self { error: self.error.within(place), ..self }
+    }
+
     pub fn error(&self) -> &Error {
         &self.error
     }

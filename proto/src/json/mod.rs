@@ -13,7 +13,7 @@ mod writer;
 
 pub(crate) use error::JsonError;
 pub(crate) use reader::{Kind, Reader, Result};
-pub(crate) use tensor::{TensorReader, Text, base64_member};
+pub(crate) use tensor::{TensorReader, Text};
 pub(crate) use writer::*;
 
 /// What a JSON body may cost at most.

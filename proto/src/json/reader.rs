@@ -151,6 +151,12 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// The first key of the object that comes next, which stays unread; `None` when it is empty.
+    pub(crate) fn first_key(mut self) -> Result<Option<Cow<'a, str>>> {
+        self.enter(b'{')?;
+        if self.closes(b'}') { Ok(None) } else { self.string().map(Some) }
+    }
+
     /// Reads the next value for nothing but its syntax.
     pub(crate) fn skip(&mut self) -> Result<()> {
         match self.peek()? {

@@ -46,13 +46,17 @@ impl<'n> TensorReader<'n> {
         Self { layout: Layout::of_items(), ..Self::new(name, datatype, text) }
     }
 
-    /// Reads the whole tensor; `elements` is a hint, and believed only as far as the text is long.
-    pub(crate) fn value(&mut self, reader: &mut Reader<'_>, elements: usize) -> Result<()> {
+    /// Makes room for `elements`, as far as the text left can hold them.
+    pub(crate) fn reserve(&mut self, reader: &Reader<'_>, elements: usize) {
         let possible = elements.min(reader.remaining() / 2 + 1);
         match self.datatype.size() {
             Some(size) => self.fixed.reserve_exact(possible * size),
             None => self.strings.reserve_exact(possible),
         }
+    }
+
+    /// Reads the whole tensor.
+    pub(crate) fn value(&mut self, reader: &mut Reader<'_>) -> Result<()> {
         self.nested(reader, 0)
     }
 
@@ -156,7 +160,7 @@ impl<'n> TensorReader<'n> {
 }
 
 /// Reads an object; the text of `{"b64": "<text>"}` if that is what it is.
-pub(crate) fn base64_member(reader: &mut Reader<'_>) -> Result<Option<String>> {
+fn base64_member(reader: &mut Reader<'_>) -> Result<Option<String>> {
     let (mut text, mut members) = (None, 0);
     reader.object(|key, reader| {
         members += 1;
@@ -177,7 +181,7 @@ mod tests {
     fn read_as(datatype: DataType, text: &str) -> Result<Tensor> {
         let mut reader = Reader::new(text.as_bytes(), JsonLimits::default());
         let mut tensor = TensorReader::new("x", datatype, Text::OrBase64);
-        tensor.value(&mut reader, usize::MAX)?;
+        tensor.value(&mut reader)?;
         reader.finish()?;
         tensor.finish()
     }
@@ -251,7 +255,8 @@ mod tests {
         let text = "[1]";
         let mut reader = Reader::new(text.as_bytes(), JsonLimits::default());
         let mut tensor = TensorReader::new("x", DataType::Fp64, Text::Plain);
-        tensor.value(&mut reader, usize::MAX).unwrap();
+        tensor.reserve(&reader, usize::MAX);
+        tensor.value(&mut reader).unwrap();
         assert!(tensor.fixed.capacity() <= 64);
         let refused = tensor.finish_declared(Shape::new(&[1_000_000_000])).unwrap_err();
         assert!(refused.to_string().contains("has 1000000000 elements, got 1"), "{refused}");

@@ -150,7 +150,8 @@ fn data(name: &str, datatype: DataType, shape: Shape, reader: &mut Reader<'_>) -
             reader.peek()?.described()
         )));
     }
-    tensor.value(reader, elements)?;
+    tensor.reserve(reader, elements);
+    tensor.value(reader)?;
     tensor.finish_declared(shape)
 }
 

@@ -1,10 +1,21 @@
 //! TensorFlow Serving's REST API: `:predict` in row and column form, model status and metadata.
-//! Paths and statuses are the caller's; a model has the one signature `serving_default`.
+//!
+//! The format names neither datatypes nor shapes, so requests are decoded against the signature of
+//! the version that will run them. Paths and status codes are the caller's. A model has the one signature
+//! `serving_default`.
 
-use bytes::Bytes;
-use tidegate_inference::{Error, ModelName, Signature, Tensor, Version, VersionEntry};
+mod metadata;
+mod request;
+mod response;
+mod status;
 
-use crate::{DecodeError, JsonLimits};
+pub use metadata::model_metadata;
+pub use request::{PredictRequest, decode_predict};
+pub use response::{encode_predict, error_body};
+pub use status::model_status;
+
+/// The name of the only signature; it may be left out or empty.
+pub(crate) const SIGNATURE_NAME: &str = "serving_default";
 
 /// How inputs were given, hence how outputs are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,39 +24,4 @@ pub enum Form {
     Row,
     /// `inputs` and `outputs`: whole tensors.
     Column,
-}
-
-#[derive(Clone, Debug)]
-pub struct PredictRequest {
-    pub form: Form,
-    pub inputs: Vec<Tensor>,
-}
-
-pub fn decode_predict(
-    _body: &[u8],
-    _signature: &Signature,
-    _limits: JsonLimits,
-) -> Result<PredictRequest, DecodeError> {
-    unimplemented!("body follows")
-}
-
-/// # Errors
-/// In row form, when outputs disagree about the number of rows.
-pub fn encode_predict(_form: Form, _outputs: &[Tensor]) -> Result<Bytes, Error> {
-    unimplemented!("body follows")
-}
-
-/// `GET /v1/models/M[/versions/V|/labels/L]`: these versions, newest first.
-pub fn model_status<'a>(_versions: impl IntoIterator<Item = (Version, &'a VersionEntry)>) -> Bytes {
-    unimplemented!("body follows")
-}
-
-/// `GET /v1/models/M[/versions/V|/labels/L]/metadata`
-pub fn model_metadata(_model: &ModelName, _version: Version, _signature: &Signature) -> Bytes {
-    unimplemented!("body follows")
-}
-
-/// `{ "error": "..." }`
-pub fn error_body(_message: &str) -> Bytes {
-    unimplemented!("body follows")
 }
