@@ -1,10 +1,18 @@
 //! `POST /predict`: `{"image": ...}` or `{"instances": [...]}` for a model with one input, answered with
-//! `{"predictions": ..., "class": ...}`.
+//! `{"predictions": ..., "class": ...}`, as small Flask services do it.
+//!
+//! No protocol says more than that, so these are our rules. A sample may leave out the batch dimension
+//! and dimensions of 1, or be flat. `predictions` is the float output whose name speaks of scores, or the
+//! first float output, or the first output. `class` is the integer or text output with one element a row
+//! whose name speaks of labels, or the first such; without one, the place of the largest prediction.
 
-use bytes::Bytes;
-use tidegate_inference::{Error, Signature, Tensor};
+mod answer;
+mod request;
 
-use crate::{DecodeError, JsonLimits};
+use tidegate_inference::Tensor;
+
+pub use answer::encode;
+pub use request::decode;
 
 /// How many samples were sent, hence how the answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,17 +27,4 @@ pub enum Samples {
 pub struct PredictRequest {
     pub samples: Samples,
     pub inputs: Vec<Tensor>,
-}
-
-pub fn decode(
-    _body: &[u8],
-    _signature: &Signature,
-    _limits: JsonLimits,
-) -> Result<PredictRequest, DecodeError> {
-    unimplemented!("body follows")
-}
-
-/// `outputs`: all outputs of the model, in its order.
-pub fn encode(_samples: Samples, _outputs: &[Tensor]) -> Result<Bytes, Error> {
-    unimplemented!("body follows")
 }

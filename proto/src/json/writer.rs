@@ -40,15 +40,16 @@ pub(crate) fn write_flat(out: &mut Vec<u8>, tensor: &Tensor, text: TextForm) {
 
 /// The tensor as arrays nested as deep as its rank; a scalar as its bare value.
 pub(crate) fn write_nested(out: &mut Vec<u8>, tensor: &Tensor, text: TextForm) {
-    write_block(out, tensor, tensor.shape(), 0, text);
+    write_block(out, tensor, tensor.shape(), 0..tensor.elements(), text);
 }
 
 /// One item along the first dimension, nested.
 ///
 /// The tensor must have that dimension, and the item must lie in it.
 pub(crate) fn write_item(out: &mut Vec<u8>, tensor: &Tensor, item: usize, text: TextForm) {
-    let dims = &tensor.shape()[1..];
-    write_block(out, tensor, dims, item * dims.iter().product::<usize>(), text);
+    let step = tensor.elements() / tensor.shape()[0];
+    let range = item * step..(item + 1) * step;
+    write_block(out, tensor, &tensor.shape()[1..], range, text);
 }
 
 /// One element by its place in row-major order.
@@ -56,21 +57,27 @@ pub(crate) fn write_element(out: &mut Vec<u8>, tensor: &Tensor, element: usize) 
     write_run(out, tensor, element..element + 1, TextForm::Plain);
 }
 
-/// The elements from `start` that fill `dims`, nested.
-fn write_block(out: &mut Vec<u8>, tensor: &Tensor, dims: &[usize], start: usize, text: TextForm) {
+/// The elements of `range`, which fill `dims`, nested.
+fn write_block(
+    out: &mut Vec<u8>,
+    tensor: &Tensor,
+    dims: &[usize],
+    range: Range<usize>,
+    text: TextForm,
+) {
     let Some((&length, inner)) = dims.split_first() else {
-        return write_run(out, tensor, start..start + 1, text);
+        return write_run(out, tensor, range, text);
     };
     out.push(b'[');
     if inner.is_empty() {
-        write_run(out, tensor, start..start + length, text);
-    } else {
-        let step: usize = inner.iter().product();
+        write_run(out, tensor, range, text);
+    } else if let Some(step) = range.len().checked_div(length) {
         for index in 0..length {
             if index > 0 {
                 out.push(b',');
             }
-            write_block(out, tensor, inner, start + index * step, text);
+            let start = range.start + index * step;
+            write_block(out, tensor, inner, start..start + step, text);
         }
     }
     out.push(b']');
