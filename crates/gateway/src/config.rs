@@ -1,0 +1,239 @@
+//! The gateway's configuration: one TOML file, environment variables over it, flags over those, and all
+//! mistakes reported together.
+//!
+//! Each room has its own plain config; this composes them and gives every value its name in the file.
+//! What an operator sets through the admin API is not configuration: it is state, and wins over this.
+
+mod model;
+mod overrides;
+mod problem;
+mod section;
+mod suggestion;
+mod summary;
+mod value;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tidegate_control::{ControlConfig, ControlError, ControlPlane};
+use tidegate_inference::ModelName;
+use tidegate_ingress::IngressConfig;
+use tidegate_router::Limits;
+use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
+use toml::de::DeTable;
+
+use model::Models;
+pub use overrides::{Override, Overrides};
+pub use problem::{Origin, Problem, Problems};
+use section::{Document, Section};
+use value::{Count, Size};
+
+/// Everything that `tidegate serve` needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub data_address: SocketAddr,
+    pub admin_address: SocketAddr,
+    pub control: ControlConfig,
+    pub ingress: IngressConfig,
+    pub limits: Limits,
+    pub log: LogConfig,
+    pub access: AccessSampling,
+    /// ONNX Runtime's shared library; without it, it is looked for in the usual places.
+    pub onnxruntime: Option<PathBuf>,
+    /// How long requests in flight may take to end at shutdown.
+    pub grace_period: Duration,
+    /// Threads that serve connections; the models have their own.
+    pub worker_threads: NonZeroUsize,
+}
+
+impl Config {
+    /// The defaults for models in `repository`, with state in the folder `state`.
+    pub fn new(repository: PathBuf, state: &Path) -> Self {
+        let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Self {
+            data_address: loopback(8501),
+            admin_address: loopback(8502),
+            control: ControlConfig {
+                repository,
+                state_file: state.join("state.json"),
+                default_model: None,
+                defaults: tidegate_control::ModelConfig::default(),
+                models: std::collections::BTreeMap::new(),
+            },
+            ingress: IngressConfig::default(),
+            limits: Limits::default(),
+            log: LogConfig { filter: LogFilter::default() },
+            access: AccessSampling::new(0.01).expect("a hundredth lies between none and all"),
+            onnxruntime: None,
+            grace_period: Duration::from_secs(30),
+            worker_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+
+    /// Reads the file, if one is named, and what lies over it.
+    ///
+    /// # Errors
+    /// Every mistake that was found.
+    pub fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Problems> {
+        let read = file.map_or(Ok(String::new()), std::fs::read_to_string);
+        let text = read.as_deref().unwrap_or_default();
+        let document = Document {
+            file,
+            text,
+            overrides: &overrides.0,
+            problems: std::cell::RefCell::default(),
+        };
+        if let Err(error) = &read {
+            document.report(document.origin(None), "", format!("cannot be read: {error}"));
+        }
+        let (table, faults) = DeTable::parse_recoverable(text);
+        for fault in &faults {
+            let origin = document.origin(fault.span().map(|span| span.start));
+            document.report(origin, "", format!("not TOML: {}", fault.message()));
+        }
+        let config = compose(&Section::root(&document, table.get_ref()));
+        let mut problems = document.problems.into_inner();
+        if read.is_err() || !faults.is_empty() {
+            // What is missing or odd in a file that was not understood is mostly an echo of that.
+            problems.retain(|problem| problem.key.is_empty());
+        }
+        if problems.is_empty() {
+            problems = missing_in_repository(&config.control);
+        }
+        match Problems::new(problems) {
+            Some(problems) => Err(problems),
+            None => Ok(config),
+        }
+    }
+}
+
+/// Models, versions and labels that are named but not there. Asked last: what is merely misspelt in the
+/// file would be told a second time.
+fn missing_in_repository(config: &ControlConfig) -> Vec<Problem> {
+    let messages = match ControlPlane::check(config) {
+        Ok(()) => Vec::new(),
+        Err(ControlError::Config(messages)) => messages,
+        Err(other) => vec![other.to_string()],
+    };
+    let problem = |message| Problem { origin: Origin::Repository, key: String::new(), message };
+    messages.into_iter().map(problem).collect()
+}
+
+/// Reads all sections. Where a value is missing or wrong the default stands in: the caller looks at the
+/// problems before it looks at the result.
+fn compose(root: &Section<'_>) -> Config {
+    let state = read_state(root.section("state"));
+    let (repository, default_model) = read_repository(root.section("repository"));
+    let mut config = Config::new(repository, &state);
+    config.control.default_model = default_model;
+    read_addresses(root, &mut config);
+    read_limits(root.section("limits"), &mut config);
+    read_process(root, &mut config);
+    let models = Models::read(root);
+    config.control.defaults = models.defaults;
+    config.control.models = models.named;
+    root.unknown_keys();
+    config
+}
+
+fn read_state(section: Section<'_>) -> PathBuf {
+    let path = section.path("path").unwrap_or_else(|| section.beside_file("tidegate-state"));
+    section.unknown_keys();
+    path
+}
+
+fn read_repository(section: Section<'_>) -> (PathBuf, Option<ModelName>) {
+    let path = section.path("path");
+    match &path {
+        None if !section.is_reported("path") => section.mistake(
+            "path",
+            "expected the folder of the models: name it in the file, in MODEL_BASE_PATH or with \
+             --model-repository",
+        ),
+        Some(path) if !path.is_dir() => {
+            section.mistake("path", format!("expected a folder, got {}", path.display()));
+        }
+        _ => {}
+    }
+    let default_model = section.value("default_model");
+    section.unknown_keys();
+    (path.unwrap_or_default(), default_model)
+}
+
+fn read_addresses(root: &Section<'_>, config: &mut Config) {
+    let data = root.section("data");
+    set(&mut config.data_address, data.value("address"));
+    set(&mut config.ingress.triton_compat, data.value("triton_compat"));
+    set(&mut config.ingress.server_timing, data.value("server_timing"));
+    set_count(&mut config.ingress.decode_threads, data.value("decode_threads"));
+    data.unknown_keys();
+    let admin = root.section("admin");
+    set(&mut config.admin_address, admin.value("address"));
+    let (one, other) = (config.data_address, config.admin_address);
+    if one == other && one.port() != 0 {
+        admin.mistake("address", format!("expected another address than data.address, got {one}"));
+    }
+    admin.unknown_keys();
+}
+
+fn read_limits(section: Section<'_>, config: &mut Config) {
+    let Config { ingress, limits, .. } = config;
+    set_size(&mut ingress.max_body_size, section.value("max_body_size"));
+    set_size(&mut ingress.max_header_size, section.value("max_header_size"));
+    set(&mut ingress.header_read_timeout, section.value("header_read_timeout"));
+    set(&mut ingress.body_read_timeout, section.value("body_read_timeout"));
+    set(&mut ingress.write_timeout, section.value("write_timeout"));
+    set(&mut ingress.idle_timeout, section.value("idle_timeout"));
+    set(&mut ingress.request_timeout, section.value("request_timeout"));
+    set_count(&mut ingress.max_connections, section.value("max_connections"));
+    set_number(&mut ingress.max_json_depth, section.value("max_json_depth"));
+    set_number(&mut limits.max_requests_in_flight, section.value("max_requests_in_flight"));
+    set_size(&mut limits.max_bytes_in_flight, section.value("max_bytes_in_flight"));
+    set_number(&mut limits.max_rows_in_flight, section.value("max_rows_in_flight"));
+    if ingress.max_body_size > limits.max_bytes_in_flight {
+        let (body, all) = (ingress.max_body_size, limits.max_bytes_in_flight);
+        let message =
+            format!("expected at most max_bytes_in_flight ({all} bytes), got {body} bytes");
+        section.mistake("max_body_size", message);
+    }
+    section.unknown_keys();
+}
+
+fn read_process(root: &Section<'_>, config: &mut Config) {
+    let log = root.section("log");
+    set(&mut config.log.filter, log.value("level"));
+    set(&mut config.access, log.value("access_sample"));
+    log.unknown_keys();
+    let onnxruntime = root.section("onnxruntime");
+    config.onnxruntime = onnxruntime.path("library");
+    onnxruntime.unknown_keys();
+    let shutdown = root.section("shutdown");
+    set(&mut config.grace_period, shutdown.value("grace_period"));
+    shutdown.unknown_keys();
+    let runtime = root.section("runtime");
+    set_count(&mut config.worker_threads, runtime.value("worker_threads"));
+    runtime.unknown_keys();
+}
+
+fn set<T>(place: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *place = value;
+    }
+}
+
+fn set_count(place: &mut NonZeroUsize, value: Option<Count>) {
+    set(place, value.map(|count| count.0));
+}
+
+fn set_number(place: &mut usize, value: Option<Count>) {
+    set(place, value.map(|count| count.0.get()));
+}
+
+fn set_size(place: &mut usize, value: Option<Size>) {
+    set(place, value.map(|size| size.0));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What lies over the file: environment variables, and flags over those. One table says which key each
+//! of them sets; the values stay text here and are checked together with the file.
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+
+use super::problem::Origin;
+
+/// A value from outside the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Override {
+    /// Dotted.
+    pub key: &'static str,
+    pub text: String,
+    pub origin: Origin,
+}
+
+struct Entry {
+    flag: &'static str,
+    variable: &'static str,
+    key: &'static str,
+    value: &'static str,
+    help: &'static str,
+}
+
+const ENTRIES: [Entry; 13] = [
+    Entry {
+        flag: "model-repository",
+        variable: "MODEL_BASE_PATH",
+        key: "repository.path",
+        value: "FOLDER",
+        help: "Where the models are: FOLDER/<model>/<version>/model.onnx",
+    },
+    Entry {
+        flag: "default-model",
+        variable: "MODEL_NAME",
+        key: "repository.default_model",
+        value: "MODEL",
+        help: "The model of POST /predict",
+    },
+    Entry {
+        flag: "data-address",
+        variable: "TIDEGATE_DATA_ADDRESS",
+        key: "data.address",
+        value: "IP:PORT",
+        help: "Where predictions are answered [default: 127.0.0.1:8501]",
+    },
+    Entry {
+        flag: "admin-address",
+        variable: "TIDEGATE_ADMIN_ADDRESS",
+        key: "admin.address",
+        value: "IP:PORT",
+        help: "Where the admin API, probes and metrics are [default: 127.0.0.1:8502]",
+    },
+    Entry {
+        flag: "state",
+        variable: "TIDEGATE_STATE",
+        key: "state.path",
+        value: "FOLDER",
+        help: "Where weights and labels set at run time are kept [default: tidegate-state]",
+    },
+    Entry {
+        flag: "onnxruntime",
+        variable: "ORT_DYLIB_PATH",
+        key: "onnxruntime.library",
+        value: "FILE",
+        help: "ONNX Runtime's shared library",
+    },
+    Entry {
+        flag: "batch-size",
+        variable: "BATCH_SIZE",
+        key: "defaults.batch_size",
+        value: "ROWS",
+        help: "A batch of so many rows goes at once; for every model [default: 8]",
+    },
+    Entry {
+        flag: "max-batch-size",
+        variable: "MAX_BATCH_SIZE",
+        key: "defaults.max_batch_size",
+        value: "ROWS",
+        help: "No batch has more rows; for every model [default: 64]",
+    },
+    Entry {
+        flag: "max-queue-delay",
+        variable: "TIDEGATE_MAX_QUEUE_DELAY",
+        key: "defaults.max_queue_delay",
+        value: "DURATION",
+        help: "How long a request may wait for company; for every model [default: 0ms]",
+    },
+    Entry {
+        flag: "log-level",
+        variable: "TIDEGATE_LOG_LEVEL",
+        key: "log.level",
+        value: "LEVEL",
+        help: "error, warn, info, debug, trace, or directives [default: info]",
+    },
+    Entry {
+        flag: "access-sample",
+        variable: "TIDEGATE_ACCESS_SAMPLE",
+        key: "log.access_sample",
+        value: "SHARE",
+        help: "Share of requests in the access log, 0.0 to 1.0 [default: 0.01]",
+    },
+    Entry {
+        flag: "grace-period",
+        variable: "TIDEGATE_GRACE_PERIOD",
+        key: "shutdown.grace_period",
+        value: "DURATION",
+        help: "How long requests in flight may take to end at shutdown [default: 30s]",
+    },
+    Entry {
+        flag: "worker-threads",
+        variable: "TIDEGATE_WORKER_THREADS",
+        key: "runtime.worker_threads",
+        value: "COUNT",
+        help: "Threads that serve connections [default: one for each core]",
+    },
+];
+
+/// The flags and variables that were given.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides(pub Vec<Override>);
+
+impl Args for Overrides {
+    fn augment_args(command: Command) -> Command {
+        command.next_help_heading("Configuration (over the file)").args(ENTRIES.iter().map(
+            |entry| {
+                Arg::new(entry.flag)
+                    .long(entry.flag)
+                    .env(entry.variable)
+                    .value_name(entry.value)
+                    .help(entry.help)
+                    .hide_env_values(true)
+            },
+        ))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Overrides {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = ENTRIES.iter().filter_map(|entry| {
+            let text = matches.get_one::<String>(entry.flag)?.clone();
+            let origin = match matches.value_source(entry.flag)? {
+                ValueSource::EnvVariable => Origin::Variable(entry.variable.to_owned()),
+                _ => Origin::Flag(entry.flag.to_owned()),
+            };
+            // A variable that is set to nothing is how compose files say "not set".
+            let unset = text.is_empty() && matches!(origin, Origin::Variable(_));
+            (!unset).then_some(Override { key: entry.key, text, origin })
+        });
+        Ok(Self(given.collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

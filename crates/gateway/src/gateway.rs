@@ -1,0 +1,99 @@
+//! The whole house on one page: what is built, and in which order. How it is left is in `running`.
+//!
+//! The surprising thing: ports are open before the models are loaded, and say "not ready" meanwhile. A
+//! probe then gets an answer, and a slow model is not taken for a dead process.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use thiserror::Error;
+use tidegate_backend::Backend;
+use tidegate_control::{AdminServer, ControlError, ControlPlane};
+use tidegate_inference::Admission;
+use tidegate_ingress::{Drain, Ingress};
+use tidegate_router::Router;
+use tidegate_telemetry::{AccessLog, Telemetry};
+use tokio::net::TcpListener;
+
+use crate::running::{Parts, Running};
+use crate::{Config, running};
+
+#[derive(Debug)]
+pub struct Gateway;
+
+#[derive(Debug, Error)]
+pub enum StartError {
+    #[error("cannot listen on {address} for {port}: {source}")]
+    Bind { port: &'static str, address: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error("cannot start the thread that loads the models: {0}")]
+    Loader(io::Error),
+}
+
+impl Gateway {
+    /// Builds the stack and opens both ports. Models are loaded in the background.
+    ///
+    /// # Errors
+    /// When a port cannot be opened, or the repository or the state cannot be used.
+    pub async fn start(config: Config, backend: Arc<dyn Backend>) -> Result<Running, StartError> {
+        let telemetry = Telemetry::new();
+        let router = Router::new(config.limits, Arc::clone(&telemetry));
+        let control = ControlPlane::open(
+            &config.control,
+            backend,
+            Arc::clone(&router),
+            Arc::clone(&telemetry),
+        )?;
+        let (data_listener, data) = listen("predictions", config.data_address)?;
+        let (admin_listener, admin) = listen("administration", config.admin_address)?;
+
+        let drain = Drain::new();
+        let admin_server = AdminServer::new(Arc::clone(&control), Arc::clone(&telemetry), {
+            let (drain, router) = (drain.clone(), Arc::clone(&router));
+            move || !drain.is_draining() && router.catalog().ready
+        });
+        let access_log = AccessLog::new(config.access);
+        let ingress = Ingress::new(config.ingress, router, telemetry, access_log, drain.clone());
+        let loader = thread::Builder::new()
+            .name("tidegate-loader".to_owned())
+            .spawn({
+                let control = Arc::clone(&control);
+                move || control.load_all()
+            })
+            .map_err(StartError::Loader)?;
+        tracing::info!(%data, %admin, "listening");
+
+        let admin_leaves = Drain::new();
+        Ok(Running::new(Parts {
+            data,
+            admin,
+            ingress: running::serve_data(ingress, data_listener, drain.clone()),
+            admin_server: running::serve_admin(
+                admin_server,
+                admin_listener,
+                admin_leaves.clone(),
+                drain.clone(),
+            ),
+            control,
+            loader,
+            drain,
+            admin_leaves,
+            grace_period: config.grace_period,
+        }))
+    }
+}
+
+fn listen(
+    port: &'static str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), StartError> {
+    tidegate_ingress::bind(address)
+        .and_then(|listener| {
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        })
+        .map_err(|source| StartError::Bind { port, address, source })
+}

@@ -1,0 +1,200 @@
+//! The whole gateway in this process, on a mock engine: it starts, serves, is steered by
+//! `tidegate weights`, and leaves.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tidegate_backend::MockBackend;
+use tidegate_gateway::{Config, Gateway, Running, Stopped};
+use tidegate_inference::{DataType, Dim, Label, ModelName, Signature, TensorSpec, Version};
+
+const INFER: &str = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
+
+fn mock() -> MockBackend {
+    let spec = |name: &str| TensorSpec {
+        name: name.into(),
+        datatype: DataType::Fp32,
+        shape: vec![Dim::Dynamic, Dim::Fixed(2)],
+    };
+    MockBackend::affine(Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] })
+}
+
+fn config(folder: &Path) -> Config {
+    for version in ["1", "2"] {
+        let version = folder.join("repository/m").join(version);
+        std::fs::create_dir_all(&version).unwrap();
+        std::fs::write(version.join("model.onnx"), "").unwrap();
+    }
+    let mut config = Config::new(folder.join("repository"), &folder.join("state"));
+    config.data_address.set_port(0);
+    config.admin_address.set_port(0);
+    config.grace_period = Duration::from_secs(20);
+    let mut model = config.control.defaults.clone();
+    for (label, version) in [("blue", 1), ("green", 2)] {
+        model.labels.insert(Label::new(label).unwrap(), Version::new(version).unwrap());
+        model.weights.insert(label.parse().unwrap(), 1);
+    }
+    config.control.models.insert(ModelName::new("m").unwrap(), model);
+    config
+}
+
+struct Http(Client<HttpConnector, Full<Bytes>>);
+
+impl Http {
+    fn new() -> Self {
+        Self(Client::builder(TokioExecutor::new()).build_http())
+    }
+
+    async fn send(&self, url: String, body: Option<&'static str>) -> (u16, Bytes) {
+        let method = if body.is_some() { "POST" } else { "GET" };
+        let request = http::Request::builder()
+            .method(method)
+            .uri(url)
+            .body(Full::new(Bytes::from_static(body.unwrap_or_default().as_bytes())))
+            .unwrap();
+        let response = self.0.request(request).await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    async fn infer(&self, running: &Running) -> (u16, Bytes) {
+        self.send(format!("http://{}/v2/models/m/infer", running.data), Some(INFER)).await
+    }
+
+    /// Polls, as any supervisor does: each round is an answered request, there is nothing to sleep for.
+    async fn until_ready(&self, running: &Running) {
+        let ready = async {
+            while self.send(format!("http://{}/readyz", running.admin), None).await.0 != 200 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ready).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_serves_and_drains() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Gateway::start(config(folder.path()), Arc::new(mock())).await.unwrap();
+    let http = Http::new();
+    http.until_ready(&running).await;
+    let (status, body) = http.infer(&running).await;
+    assert_eq!(status, 200, "{body:?}");
+    let answer: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(answer["outputs"][0]["data"], serde_json::json!([3.0, 5.0]));
+    let (status, metrics) = http.send(format!("http://{}/metrics", running.admin), None).await;
+    assert_eq!(status, 200);
+    assert!(str::from_utf8(&metrics).unwrap().contains("tidegate_requests_total{"));
+    let data = running.data;
+    drop(http);
+    assert_eq!(running.stop().await, Stopped::Drained);
+    assert!(tokio::net::TcpStream::connect(data).await.is_err(), "the port is closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_inside_is_answered_before_the_gateway_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = mock();
+    let running = Gateway::start(config(folder.path()), Arc::new(engine.clone())).await.unwrap();
+    let http = Http::new();
+    http.until_ready(&running).await;
+    engine.hold();
+    let url = format!("http://{}/v2/models/m/infer", running.data);
+    let inside = tokio::spawn(async move { http.send(url, Some(INFER)).await.0 });
+    tokio::task::spawn_blocking({
+        let engine = engine.clone();
+        move || engine.wait_until_held(1)
+    })
+    .await
+    .unwrap();
+    let leaving = tokio::spawn(running.stop());
+    engine.open();
+    assert_eq!(inside.await.unwrap(), 200);
+    assert_eq!(leaving.await.unwrap(), Stopped::Drained);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_outlasts_the_grace_period_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = mock();
+    let mut config = config(folder.path());
+    config.grace_period = Duration::from_millis(10);
+    let mut running = Gateway::start(config, Arc::new(engine.clone())).await.unwrap();
+    let http = Http::new();
+    http.until_ready(&running).await;
+    engine.hold();
+    let url = format!("http://{}/v2/models/m/infer", running.data);
+    let inside = tokio::spawn(async move { http.send(url, Some(INFER)).await });
+    tokio::task::spawn_blocking({
+        let engine = engine.clone();
+        move || engine.wait_until_held(1)
+    })
+    .await
+    .unwrap();
+    assert!(!running.drain().await);
+    engine.open();
+    assert_eq!(running.stop().await, Stopped::CutOff);
+    inside.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repository_that_is_not_there_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.control.repository = folder.path().join("nowhere");
+    let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
+    assert!(error.contains("nowhere"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(folder.path());
+    config.admin_address = taken.local_addr().unwrap();
+    let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
+    assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn weights_are_shown_set_and_guarded_from_a_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Gateway::start(config(folder.path()), Arc::new(mock())).await.unwrap();
+    Http::new().until_ready(&running).await;
+    let weights = |arguments: &'static [&'static str]| {
+        let admin = running.admin.to_string();
+        tokio::task::spawn_blocking(move || {
+            let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+                .args(["weights", "--admin", &admin])
+                .args(arguments)
+                .output()
+                .unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            (output.status.code(), String::from_utf8(text).unwrap())
+        })
+    };
+    let (status, shown) = weights(&["m"]).await.unwrap();
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("1        blue    ready       1  50.0%"), "{shown}");
+    let (status, shown) = weights(&["m", "blue=90", "2=10"]).await.unwrap();
+    assert_eq!(status, Some(0), "{shown}");
+    assert!(shown.contains("2        green   ready      10  10.0%"), "{shown}");
+    let (status, shown) = weights(&["m", "blue=1", "--if-match", "\"old\""]).await.unwrap();
+    assert_eq!(status, Some(1), "{shown}");
+    assert!(shown.contains("nothing was written"), "{shown}");
+    let (status, shown) = weights(&["m", "red=1"]).await.unwrap();
+    assert_eq!(status, Some(1), "{shown}");
+    assert!(shown.contains("red"), "{shown}");
+    let (status, shown) = weights(&["letters"]).await.unwrap();
+    assert_eq!(status, Some(1), "{shown}");
+    assert!(shown.contains("letters"), "{shown}");
+    running.stop().await;
+}
