@@ -65,6 +65,17 @@ impl ControlPlane {
         Ok(Arc::new(plane))
     }
 
+    /// Whether a control plane could be opened so, as far as the repository and the names in the
+    /// configuration go. Loads nothing and touches no state.
+    ///
+    /// # Errors
+    /// When the repository cannot be used, or does not hold what the configuration names.
+    pub fn check(config: &ControlConfig) -> Result<(), ControlError> {
+        let repository = Repository::scan(&config.repository)?;
+        let models = initial::model_set(config, &repository, "");
+        models.map(drop).map_err(ControlError::Config)
+    }
+
     /// Every model as of now, by name.
     pub fn views(&self) -> Vec<ModelView> {
         let models = self.models();

@@ -1,6 +1,7 @@
 //! The admin API's JSON documents.
 //!
 //! What `GET .../weights` answers, `PUT .../weights` takes: an operator may read, edit and send back.
+//! (Only a version that has gone from the repository since is shown and then refused.)
 
 use std::collections::BTreeMap;
 

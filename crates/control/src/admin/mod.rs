@@ -5,6 +5,7 @@
 //! loopback address unless told otherwise, and a browser page from elsewhere is turned away.
 
 mod body;
+mod connections;
 mod document;
 mod health;
 mod models;
@@ -16,10 +17,7 @@ mod traffic;
 
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::{Method, Uri};
 use axum::routing::{get, put};
@@ -27,14 +25,9 @@ use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 use tidegate_telemetry::Telemetry;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 
 use crate::ControlPlane;
 use refusal::Refusal;
-
-/// How long requests inside may still take once the server was told to end: a change waits for a
-/// disk, a scrape for its reader.
-const LEAVING: Duration = Duration::from_secs(5);
 
 pub struct AdminServer {
     state: AdminState,
@@ -59,29 +52,12 @@ impl AdminServer {
 
     /// Serves until `shutdown` is ready, and then until the requests inside are answered, or five
     /// seconds at most.
-    ///
-    /// # Errors
-    /// When the listener fails for good.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<()> {
-        let service = routes(self.state).into_make_service_with_connect_info::<SocketAddr>();
-        let (begun, leaving) = oneshot::channel();
-        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-            shutdown.await;
-            // Nobody listens any more only when the server has ended by itself.
-            let _ = begun.send(());
-        });
-        tokio::select! {
-            ended = server.into_future() => ended,
-            () = async {
-                // An error means that the server has dropped the sender: the other branch ends.
-                if leaving.await.is_err() { std::future::pending::<()>().await; }
-                tokio::time::sleep(LEAVING).await;
-            } => Ok(()),
-        }
+    ) {
+        connections::serve(listener, routes(self.state), shutdown).await;
     }
 }
 
