@@ -1,0 +1,259 @@
+//! A house behind the front door that computes `y = 2x + 1`, fails as told, and waits at gates.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tidegate_inference::{
+    Admission, Admitted, BatchFacts, BatchingStatus, Catalog, CloseReason, DataType, Dim, Error,
+    ErrorKind, Label, ModelEntry, ModelName, Request, RequestHead, Response, Result, Shape,
+    Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version, VersionEntry,
+    VersionState,
+};
+use tokio::sync::{Semaphore, watch};
+
+/// What a model does with its requests.
+#[derive(Clone)]
+pub enum Behaviour {
+    Echo,
+    /// Refused before it is admitted.
+    Refuse(Error),
+    /// Admitted, then failed.
+    Fail(Error),
+    Panic,
+    /// Waits for a permit of this gate.
+    Gate(Arc<Semaphore>),
+    /// Answers so many rows, whatever was asked.
+    Rows(usize),
+    /// No more than so many bytes may be in flight.
+    Bytes(usize),
+}
+
+/// What happened so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub admitted: usize,
+    pub running: usize,
+    pub responded: usize,
+    pub errored: usize,
+    pub gone: usize,
+    /// Permits that are held.
+    pub held: usize,
+    pub bytes: usize,
+}
+
+pub struct Mock {
+    pub catalog: Mutex<Arc<Catalog>>,
+    behaviours: BTreeMap<String, Behaviour>,
+    signature: Arc<Signature>,
+    counts: Arc<watch::Sender<Counts>>,
+}
+
+impl Mock {
+    /// Every model has version 1 (ready, labelled `blue`) and version 2 (loading).
+    pub fn new(models: &[(&str, Behaviour)]) -> Arc<Self> {
+        let signature = Arc::new(signature());
+        let entry = |state, signature| VersionEntry {
+            state,
+            reason: None,
+            platform: "onnxruntime_onnx",
+            signature,
+            batching: BatchingStatus::Unknown,
+        };
+        let model = ModelEntry {
+            versions: BTreeMap::from([
+                (version(1), entry(VersionState::Ready, Some(Arc::clone(&signature)))),
+                (version(2), entry(VersionState::Loading, None)),
+            ]),
+            labels: BTreeMap::from([(Label::new("blue").unwrap(), version(1))]),
+            weights: BTreeMap::new(),
+        };
+        let catalog = Catalog {
+            ready: true,
+            default_model: models.first().map(|(name, _)| ModelName::new(name).unwrap()),
+            models: models
+                .iter()
+                .map(|(name, _)| (ModelName::new(name).unwrap(), model.clone()))
+                .collect(),
+        };
+        Arc::new(Self {
+            catalog: Mutex::new(Arc::new(catalog)),
+            behaviours: models
+                .iter()
+                .map(|(name, what)| ((*name).to_owned(), what.clone()))
+                .collect(),
+            signature,
+            counts: Arc::new(watch::Sender::new(Counts::default())),
+        })
+    }
+
+    pub fn change_catalog(&self, change: impl FnOnce(&mut Catalog)) {
+        let mut current = self.catalog.lock().unwrap();
+        let mut changed = Catalog::clone(&current);
+        change(&mut changed);
+        *current = Arc::new(changed);
+    }
+
+    pub fn counts(&self) -> Counts {
+        *self.counts.borrow()
+    }
+
+    /// Waits until the counts are as told; fails the test when that takes too long.
+    pub async fn until(&self, what: impl Fn(&Counts) -> bool) -> Counts {
+        let mut seen = self.counts.subscribe();
+        let reached =
+            tokio::time::timeout(Duration::from_secs(10), seen.wait_for(|counts| what(counts)));
+        match reached.await {
+            Ok(counts) => *counts.unwrap(),
+            Err(_) => panic!("counts stayed at {:?}", self.counts()),
+        }
+    }
+}
+
+pub fn version(number: u64) -> Version {
+    Version::new(number).unwrap()
+}
+
+fn signature() -> Signature {
+    let spec = |name: &str| TensorSpec {
+        name: name.into(),
+        datatype: DataType::Fp32,
+        shape: vec![Dim::Dynamic, Dim::Fixed(2)],
+    };
+    Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }
+}
+
+impl Admission for Mock {
+    type Admitted = Guest;
+
+    fn admit(&self, head: &RequestHead) -> Result<Guest> {
+        let catalog = self.catalog();
+        let (name, model) = catalog.model(head.model.as_str())?;
+        let (version, entry) = model.select(name, &head.selector)?;
+        if entry.state != VersionState::Ready {
+            let message = format!("model '{name}' version {version} is not at ready state");
+            return Err(Error::new(ErrorKind::Unavailable, message));
+        }
+        let behaviour = self.behaviours[name.as_str()].clone();
+        if let Behaviour::Refuse(error) = &behaviour {
+            return Err(error.clone());
+        }
+        self.counts.send_modify(|counts| {
+            counts.admitted += 1;
+            counts.held += 1;
+            counts.bytes += head.body_bytes;
+        });
+        Ok(Guest {
+            model: name.clone(),
+            version,
+            signature: Arc::clone(&self.signature),
+            behaviour,
+            bytes: head.body_bytes,
+            counts: Arc::clone(&self.counts),
+            settled: false,
+        })
+    }
+
+    fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.lock().unwrap())
+    }
+}
+
+pub struct Guest {
+    model: ModelName,
+    version: Version,
+    signature: Arc<Signature>,
+    behaviour: Behaviour,
+    bytes: usize,
+    counts: Arc<watch::Sender<Counts>>,
+    settled: bool,
+}
+
+impl Admitted for Guest {
+    fn model(&self) -> &ModelName {
+        &self.model
+    }
+
+    fn version(&self) -> Version {
+        self.version
+    }
+
+    fn signature(&self) -> &Arc<Signature> {
+        &self.signature
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        if let Behaviour::Bytes(limit) = self.behaviour
+            && self.bytes + bytes > limit
+        {
+            return Err(Error::new(ErrorKind::Overloaded, "too many bytes in flight"));
+        }
+        self.bytes += bytes;
+        self.counts.send_modify(|counts| counts.bytes += bytes);
+        Ok(())
+    }
+
+    async fn infer(&mut self, request: Request) -> Result<Response> {
+        let inputs = self.signature.arrange(request.inputs)?;
+        self.counts.send_modify(|counts| counts.running += 1);
+        let input = match &self.behaviour {
+            Behaviour::Fail(error) => return Err(error.clone()),
+            Behaviour::Panic => panic!("the mock panics as told"),
+            Behaviour::Gate(gate) => {
+                gate.acquire().await.unwrap().forget();
+                inputs[0].clone()
+            }
+            Behaviour::Rows(rows) => tensor("x", *rows, &vec![0.5; rows * 2]),
+            Behaviour::Echo | Behaviour::Bytes(_) | Behaviour::Refuse(_) => inputs[0].clone(),
+        };
+        Ok(Response { outputs: vec![affine(&input)], timeline: worked(request.timeline) })
+    }
+
+    fn settle(&mut self, outcome: Result<&Timeline, &Error>) {
+        assert!(!self.settled, "settled twice");
+        self.settled = true;
+        self.counts.send_modify(|counts| match outcome {
+            Ok(timeline) => {
+                assert!(timeline.at(Stage::Encoded).is_some());
+                counts.responded += 1;
+            }
+            Err(_) => counts.errored += 1,
+        });
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.counts.send_modify(|counts| {
+            counts.held -= 1;
+            counts.bytes -= self.bytes;
+            counts.gone += usize::from(!self.settled);
+        });
+    }
+}
+
+fn worked(mut timeline: Timeline) -> Timeline {
+    let stages =
+        [Stage::Enqueued, Stage::Dispatched, Stage::Gathered, Stage::Executed, Stage::Scattered];
+    for stage in stages {
+        timeline.stamp(stage, Instant::now());
+    }
+    timeline.set_batch(BatchFacts { rows: 8, requests: 3, closed_by: CloseReason::Target });
+    timeline
+}
+
+pub fn tensor(name: &str, rows: usize, values: &[f32]) -> Tensor {
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let data = TensorData::Fixed(Bytes::from(bytes));
+    Tensor::new(name, DataType::Fp32, Shape::new(&[rows, 2]), data).unwrap()
+}
+
+fn affine(input: &Tensor) -> Tensor {
+    let TensorData::Fixed(bytes) = input.data() else { panic!("FP32 was checked") };
+    let values: Vec<f32> = bytes
+        .chunks_exact(4)
+        .map(|chunk| 2.0 * f32::from_le_bytes(chunk.try_into().unwrap()) + 1.0)
+        .collect();
+    tensor("y", input.shape()[0], &values)
+}
