@@ -56,7 +56,8 @@ impl Activity {
         self.begun.load(Ordering::Relaxed)
     }
 
-    fn is_busy(&self) -> bool {
+    /// Some request has not been answered to the last byte.
+    pub fn is_busy(&self) -> bool {
         // `ended` first: a request that begins in between makes it look busier, never idler.
         let ended = self.ended.load(Ordering::Relaxed);
         self.begun() != ended

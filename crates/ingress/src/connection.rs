@@ -77,6 +77,8 @@ pub async fn drive<A: Admission>(
                 }
                 connection.as_mut().graceful_shutdown();
             }
+            // It was asked to leave and has nothing to do: a caller that does not answer is left.
+            Event::Tick if drain.is_none() && !activity.is_busy() => return,
             Event::Tick => match rule.judge(&activity, Instant::now()) {
                 Verdict::Keep => {}
                 Verdict::CloseSlow => return,

@@ -118,9 +118,12 @@ impl<A: Admission> Ingress<A> {
         target: &Target<'_>,
     ) -> Result<Entry<A::Admitted>, Failure> {
         let contract = format.contract();
+        let deadline = Deadline::after(exchange.received, self.config.request_timeout);
         let bounds = BodyBounds {
             max_bytes: self.config.max_body_size,
-            until: exchange.received + self.config.body_read_timeout,
+            until: deadline
+                .instant()
+                .min(Deadline::after(exchange.received, self.config.body_read_timeout).instant()),
             contract,
         };
         let declared = bounds.declared(&exchange.body)?;
@@ -130,7 +133,7 @@ impl<A: Admission> Ingress<A> {
             model,
             selector: target.selector.clone(),
             body_bytes: declared.unwrap_or(0),
-            deadline: Deadline::after(exchange.received, self.config.request_timeout),
+            deadline,
         };
         let admitted = self.admission.admit(&head).map_err(|error| {
             let error = match format {

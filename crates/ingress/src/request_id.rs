@@ -2,9 +2,9 @@
 //! sensible one, else a number that no other request of this or another process has.
 
 use std::hash::{BuildHasher, RandomState};
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -48,8 +48,12 @@ impl RequestIds {
 
     fn make(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let text = Bytes::from(format!("{:08x}-{number:x}", self.prefix));
-        RequestId(HeaderValue::from_maybe_shared(text).expect("hexadecimal digits and a dash"))
+        let mut text = [0; 8 + 1 + 16];
+        let mut rest = &mut text[..];
+        write!(rest, "{:08x}-{number:x}", self.prefix).expect("room for all digits of both");
+        let unused = rest.len();
+        let text = &text[..text.len() - unused];
+        RequestId(HeaderValue::from_bytes(text).expect("hexadecimal digits and a dash"))
     }
 }
 
@@ -75,6 +79,12 @@ mod tests {
         for bad in [&b""[..], b"a b", b"\xff", &[b'x'; 129]] {
             assert_ne!(of(&ids, bad).as_bytes(), bad);
         }
+    }
+
+    #[test]
+    fn the_largest_number_has_room() {
+        let ids = RequestIds { prefix: u32::MAX, next: AtomicU64::new(u64::MAX) };
+        assert_eq!(ids.make().as_str(), "ffffffff-ffffffffffffffff");
     }
 
     #[test]

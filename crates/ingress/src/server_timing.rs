@@ -1,47 +1,56 @@
 //! The `Server-Timing` header: where an answer's time went, readable in a browser's network panel and with
 //! `curl -i`. Written from the timeline; a stage that was not reached is left out.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tidegate_inference::{Stage, Timeline};
 
 pub const HEADER: HeaderName = HeaderName::from_static("server-timing");
 
+/// Longer than the longest header: four durations and a row count of twenty digits each.
+const ROOM: usize = 256;
+
 /// `queue;dur=0.012, batch;dur=0.003, execute;dur=1.234, total;dur=1.300, batch-size;desc="8", closed-by;desc="target"`:
 /// milliseconds; `batch` is gather and scatter together, `batch-size` counts rows.
 pub fn header(timeline: &Timeline) -> HeaderValue {
-    let mut text = String::with_capacity(128);
+    let mut line = Line { text: [0; ROOM], length: 0 };
     let batch = timeline
         .between(Stage::Dispatched, Stage::Gathered)
         .zip(timeline.between(Stage::Executed, Stage::Scattered))
         .map(|(gather, scatter)| gather + scatter);
-    duration(&mut text, "queue", timeline.queue_delay());
-    duration(&mut text, "batch", batch);
-    duration(&mut text, "execute", timeline.between(Stage::Gathered, Stage::Executed));
-    duration(&mut text, "total", timeline.between(Stage::Received, Stage::Encoded));
+    line.duration("queue", timeline.queue_delay());
+    line.duration("batch", batch);
+    line.duration("execute", timeline.between(Stage::Gathered, Stage::Executed));
+    line.duration("total", timeline.between(Stage::Received, Stage::Encoded));
     if let Some(batch) = timeline.batch() {
-        separate(&mut text);
         let (rows, why) = (batch.rows, batch.closed_by.as_str());
-        write!(text, "batch-size;desc=\"{rows}\", closed-by;desc=\"{why}\"")
-            .expect("a String takes all");
+        line.add(format_args!("batch-size;desc=\"{rows}\", closed-by;desc=\"{why}\""));
     }
-    HeaderValue::from_maybe_shared(Bytes::from(text)).expect("ASCII without control characters")
+    HeaderValue::from_bytes(&line.text[..line.length]).expect("ASCII without control characters")
 }
 
-fn duration(text: &mut String, name: &str, took: Option<Duration>) {
-    let Some(took) = took else { return };
-    separate(text);
-    let micros = took.as_micros();
-    // Integers print several times faster than floats.
-    write!(text, "{name};dur={}.{:03}", micros / 1000, micros % 1000).expect("a String takes all");
+/// Written on the stack: this is done for every answer.
+struct Line {
+    text: [u8; ROOM],
+    length: usize,
 }
 
-fn separate(text: &mut String) {
-    if !text.is_empty() {
-        text.push_str(", ");
+impl Line {
+    fn duration(&mut self, name: &str, took: Option<Duration>) {
+        let Some(took) = took else { return };
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        // Integers print several times faster than floats.
+        self.add(format_args!("{name};dur={}.{:03}", micros / 1000, micros % 1000));
+    }
+
+    fn add(&mut self, part: std::fmt::Arguments<'_>) {
+        let separator = if self.length == 0 { "" } else { ", " };
+        let mut rest = &mut self.text[self.length..];
+        let room = rest.len();
+        write!(rest, "{separator}{part}").expect("there is room for the longest header");
+        self.length += room - rest.len();
     }
 }
 
@@ -74,6 +83,20 @@ mod tests {
             "queue;dur=0.012, batch;dur=0.003, execute;dur=1.234, total;dur=1.300, \
              batch-size;desc=\"8\", closed-by;desc=\"target\""
         );
+    }
+
+    #[test]
+    fn there_is_room_for_the_longest() {
+        let mut line = Line { text: [0; ROOM], length: 0 };
+        for name in ["queue", "batch", "execute", "total"] {
+            line.duration(name, Some(Duration::MAX));
+        }
+        line.add(format_args!(
+            "batch-size;desc=\"{}\", closed-by;desc=\"{}\"",
+            usize::MAX,
+            "unbatched"
+        ));
+        assert!(line.length < ROOM);
     }
 
     #[test]

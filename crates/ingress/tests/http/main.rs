@@ -6,6 +6,7 @@
 mod client;
 mod mock;
 
+mod access;
 mod bodies;
 mod connections;
 mod drain;

@@ -197,6 +197,10 @@ impl Admitted for Guest {
     async fn infer(&mut self, request: Request) -> Result<Response> {
         let inputs = self.signature.arrange(request.inputs)?;
         self.counts.send_modify(|counts| counts.running += 1);
+        if let Behaviour::Rows(rows) = self.behaviour {
+            let outputs = vec![zeros("y", rows)];
+            return Ok(Response { outputs, timeline: worked(request.timeline) });
+        }
         let input = match &self.behaviour {
             Behaviour::Fail(error) => return Err(error.clone()),
             Behaviour::Panic => panic!("the mock panics as told"),
@@ -204,8 +208,7 @@ impl Admitted for Guest {
                 gate.acquire().await.unwrap().forget();
                 inputs[0].clone()
             }
-            Behaviour::Rows(rows) => tensor("x", *rows, &vec![0.5; rows * 2]),
-            Behaviour::Echo | Behaviour::Bytes(_) | Behaviour::Refuse(_) => inputs[0].clone(),
+            _ => inputs[0].clone(),
         };
         Ok(Response { outputs: vec![affine(&input)], timeline: worked(request.timeline) })
     }
@@ -246,6 +249,11 @@ fn worked(mut timeline: Timeline) -> Timeline {
 pub fn tensor(name: &str, rows: usize, values: &[f32]) -> Tensor {
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let data = TensorData::Fixed(Bytes::from(bytes));
+    Tensor::new(name, DataType::Fp32, Shape::new(&[rows, 2]), data).unwrap()
+}
+
+fn zeros(name: &str, rows: usize) -> Tensor {
+    let data = TensorData::Fixed(Bytes::from(vec![0; rows * 8]));
     Tensor::new(name, DataType::Fp32, Shape::new(&[rows, 2]), data).unwrap()
 }
 
