@@ -1,5 +1,7 @@
 //! Why JSON text was not taken: it is not JSON, it is too deep, or it says something that the
 //! format does not allow. Each format puts its own words in front of the first.
+//!
+//! It travels in a box: a result is then one word, and reading a number stays in registers.
 
 use thiserror::Error;
 
@@ -17,8 +19,9 @@ pub(crate) enum JsonError {
 }
 
 impl JsonError {
-    pub(crate) fn refused(message: impl Into<String>) -> Self {
-        Self::Refused(DecodeError::invalid(message))
+    #[cold]
+    pub(crate) fn refused(message: impl Into<String>) -> Box<Self> {
+        DecodeError::invalid(message).into()
     }
 
     /// With `place` in front of a syntax error: `place: Invalid value. at offset 5`.
@@ -31,14 +34,14 @@ impl JsonError {
     }
 }
 
-impl From<DecodeError> for JsonError {
+impl From<DecodeError> for Box<JsonError> {
     fn from(error: DecodeError) -> Self {
-        Self::Refused(error)
+        Self::new(JsonError::Refused(error))
     }
 }
 
-impl From<tidegate_inference::Error> for JsonError {
+impl From<tidegate_inference::Error> for Box<JsonError> {
     fn from(error: tidegate_inference::Error) -> Self {
-        Self::Refused(error.into())
+        DecodeError::from(error).into()
     }
 }

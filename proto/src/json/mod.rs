@@ -8,6 +8,7 @@ mod error;
 mod layout;
 mod number;
 mod reader;
+mod run;
 mod tensor;
 mod writer;
 

@@ -7,9 +7,10 @@
 
 use std::borrow::Cow;
 
+use super::number::Number;
 use super::{JsonError, JsonLimits};
 
-pub(crate) type Result<T, E = JsonError> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Box<JsonError>> = std::result::Result<T, E>;
 
 /// What a value is, by its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,19 +82,28 @@ impl<'a> Reader<'a> {
         self.literal("null")
     }
 
-    /// The next number as it is written; `NaN` and infinities included.
-    #[inline]
-    pub(crate) fn number(&mut self) -> Result<&'a str> {
+    /// The next number; `NaN` and infinities included.
+    #[inline(always)]
+    pub(crate) fn number(&mut self) -> Result<Number<'a>> {
         self.next_byte();
-        let start = self.at;
-        let rest = &self.text[start..];
-        let length = match number_length(rest) {
-            Some(length) => length,
-            None => special_length(rest).ok_or_else(|| self.fault("Invalid value."))?,
-        };
-        self.at += length;
-        // A number is ASCII by its grammar, which was just checked.
-        std::str::from_utf8(&rest[..length]).map_err(|_| self.fault("Invalid value."))
+        let number =
+            Number::scan(&self.text[self.at..]).ok_or_else(|| self.fault("Invalid value."))?;
+        self.at += number.length();
+        Ok(number)
+    }
+
+    /// Steps over a comma that a number follows; anything else is left where it is.
+    #[inline(always)]
+    pub(crate) fn skip_comma_before_number(&mut self) -> bool {
+        let before = self.at;
+        if self.next_byte() == Some(b',') {
+            self.at += 1;
+            if let Some(b'-' | b'0'..=b'9' | b'N' | b'I') = self.next_byte() {
+                return true;
+            }
+        }
+        self.at = before;
+        false
     }
 
     pub(crate) fn string(&mut self) -> Result<Cow<'a, str>> {
@@ -178,12 +188,12 @@ impl<'a> Reader<'a> {
     }
 
     #[cold]
-    pub(crate) fn fault(&self, problem: &'static str) -> JsonError {
-        JsonError::Syntax { problem, offset: self.at }
+    pub(crate) fn fault(&self, problem: &'static str) -> Box<JsonError> {
+        Box::new(JsonError::Syntax { problem, offset: self.at })
     }
 
     /// Skips white space and shows the byte after it.
-    #[inline]
+    #[inline(always)]
     fn next_byte(&mut self) -> Option<u8> {
         loop {
             let byte = *self.text.get(self.at)?;
@@ -199,7 +209,7 @@ impl<'a> Reader<'a> {
             return Err(self.fault("Invalid value."));
         }
         if self.depth >= self.max_depth {
-            return Err(JsonError::TooDeep { limit: self.max_depth });
+            return Err(Box::new(JsonError::TooDeep { limit: self.max_depth }));
         }
         self.depth += 1;
         self.at += 1;
@@ -258,45 +268,6 @@ impl<'a> Reader<'a> {
         self.at += 1;
         Ok((&self.text[start..self.at], escaped))
     }
-}
-
-/// Length of the RFC 8259 number that `text` starts with.
-#[inline]
-fn number_length(text: &[u8]) -> Option<usize> {
-    let digits = |from: usize| {
-        text[from..].iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len() - from)
-    };
-    let mut end = usize::from(text.first() == Some(&b'-'));
-    end += match text.get(end)? {
-        b'0' => 1,
-        b'1'..=b'9' => digits(end),
-        _ => return None,
-    };
-    if text.get(end) == Some(&b'.') {
-        let fraction = digits(end + 1);
-        if fraction == 0 {
-            return None;
-        }
-        end += 1 + fraction;
-    }
-    if let Some(b'e' | b'E') = text.get(end) {
-        let sign = usize::from(matches!(text.get(end + 1), Some(b'+' | b'-')));
-        let exponent = digits(text.len().min(end + 1 + sign));
-        if exponent == 0 {
-            return None;
-        }
-        end += 1 + sign + exponent;
-    }
-    Some(end)
-}
-
-/// Length of the `NaN` or infinity that `text` starts with, in the spellings of RapidJSON.
-#[cold]
-fn special_length(text: &[u8]) -> Option<usize> {
-    ["NaN", "-NaN", "Infinity", "-Infinity", "Inf", "-Inf"]
-        .into_iter()
-        .find(|word| text.starts_with(word.as_bytes()))
-        .map(str::len)
 }
 
 #[cfg(test)]
@@ -377,7 +348,7 @@ mod tests {
     #[test]
     fn nan_and_infinity_are_numbers_in_every_spelling_of_rapidjson() {
         for text in ["NaN", "-NaN", "Infinity", "-Infinity", "Inf", "-Inf"] {
-            assert_eq!(reader(text).number().unwrap(), text);
+            assert_eq!(reader(text).number().unwrap().token(), text);
         }
         for text in ["nan", "Na", "infinity", "-I", "NaN1", "Infinit"] {
             assert!(!accepts(text.as_bytes()), "{text}");
@@ -426,7 +397,7 @@ mod tests {
         later
             .unwrap()
             .array(|reader| {
-                seen.push(reader.number()?.to_owned());
+                seen.push(reader.number()?.token());
                 Ok(())
             })
             .unwrap();

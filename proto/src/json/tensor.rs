@@ -6,9 +6,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use tidegate_inference::{DataType, Shape, Tensor, TensorData};
 
+use super::JsonError;
 use super::layout::Layout;
 use super::reader::{Kind, Reader, Result};
-use super::{JsonError, number};
+use super::run::read_numbers;
 
 /// Padding may be missing, as TensorFlow Serving has it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -105,22 +106,40 @@ impl<'n> TensorReader<'n> {
     }
 
     fn nested(&mut self, reader: &mut Reader<'_>, depth: usize) -> Result<()> {
-        if reader.peek()? != Kind::Array {
+        let kind = reader.peek()?;
+        if kind != Kind::Array {
             self.layout.values(depth).map_err(|problem| self.refuse(&problem))?;
-            return self.element(reader);
+            return self.elements(reader, kind, 1).map(drop);
         }
         self.layout.open(depth).map_err(|problem| self.refuse(&problem))?;
-        let mut length = 0;
+        // One look at the layout is enough for all values of an array: after it, none can open deeper.
+        let (mut length, mut holds_values) = (0, false);
         reader.array(|reader| {
-            length += 1;
-            self.nested(reader, depth + 1)
+            let kind = reader.peek()?;
+            if kind == Kind::Array {
+                length += 1;
+                return self.nested(reader, depth + 1);
+            }
+            if !holds_values {
+                self.layout.values(depth + 1).map_err(|problem| self.refuse(&problem))?;
+                holds_values = true;
+            }
+            length += self.elements(reader, kind, usize::MAX)?;
+            Ok(())
         })?;
         self.layout.close(depth, length).map_err(|problem| self.refuse(&problem))
     }
 
-    #[inline]
-    fn element(&mut self, reader: &mut Reader<'_>) -> Result<()> {
-        match (self.datatype, reader.peek()?) {
+    /// Reads one value, or a run of up to `limit` numbers, and says how many there were.
+    fn elements(&mut self, reader: &mut Reader<'_>, kind: Kind, limit: usize) -> Result<usize> {
+        match (self.datatype, kind) {
+            (datatype, Kind::Number) => {
+                let run = read_numbers(reader, datatype, limit, &mut self.fixed)?;
+                return match run.unfit {
+                    None => Ok(run.count),
+                    Some(number) => Err(self.unfit(&format!("{:.40}", number.token()))),
+                };
+            }
             (DataType::Bool, Kind::Bool) => self.fixed.push(u8::from(reader.bool()?)),
             (DataType::Bytes, Kind::String) => {
                 self.strings.push(Bytes::copy_from_slice(reader.string()?.as_bytes()));
@@ -129,14 +148,9 @@ impl<'n> TensorReader<'n> {
                 let decoded = self.base64(reader)?;
                 self.strings.push(decoded);
             }
-            (datatype, Kind::Number) => {
-                let token = reader.number()?;
-                number::push(datatype, token, &mut self.fixed)
-                    .ok_or_else(|| self.unfit(&format!("{token:.40}")))?;
-            }
             (_, kind) => return Err(self.unfit(kind.described())),
         }
-        Ok(())
+        Ok(1)
     }
 
     fn base64(&self, reader: &mut Reader<'_>) -> Result<Bytes> {
@@ -149,12 +163,12 @@ impl<'n> TensorReader<'n> {
     }
 
     #[cold]
-    fn unfit(&self, found: &str) -> JsonError {
+    fn unfit(&self, found: &str) -> Box<JsonError> {
         self.refuse(&format!("expected {}, got {found}", self.datatype))
     }
 
     #[cold]
-    fn refuse(&self, problem: &str) -> JsonError {
+    fn refuse(&self, problem: &str) -> Box<JsonError> {
         JsonError::refused(format!("input '{}': {problem}", self.name))
     }
 }

@@ -113,11 +113,11 @@ impl<'a> Fields<'a> {
         self.name.as_deref().unwrap_or("(not named yet)")
     }
 
-    fn refuse(&self, problem: &str) -> JsonError {
+    fn refuse(&self, problem: &str) -> Box<JsonError> {
         JsonError::refused(format!("input '{}': {problem}", self.shown_name()))
     }
 
-    fn missing(&self, key: &str) -> JsonError {
+    fn missing(&self, key: &str) -> Box<JsonError> {
         self.refuse(&format!(
             "Unable to parse '{key}': attempt to access non-existing object member '{key}'"
         ))
@@ -173,7 +173,7 @@ fn shape(reader: &mut Reader<'_>) -> Result<Shape> {
 /// Triton answers 500 to a negative dimension, and its own tests hold it to that.
 fn dimension(reader: &mut Reader<'_>) -> Result<usize> {
     let token = match reader.peek()? {
-        Kind::Number => reader.number()?,
+        Kind::Number => reader.number()?.token(),
         kind => kind.described(),
     };
     token.parse().map_err(|_| {
@@ -182,6 +182,6 @@ fn dimension(reader: &mut Reader<'_>) -> Result<usize> {
              unsigned-integer: {token:.40}"
         ));
         let negative = token.parse::<f64>().is_ok_and(|dimension| dimension < 0.0);
-        JsonError::from(if negative { refusal.with_status(500) } else { refusal })
+        (if negative { refusal.with_status(500) } else { refusal }).into()
     })
 }

@@ -24,7 +24,7 @@ fn value(key: &str, reader: &mut Reader<'_>) -> Result<ParameterValue> {
     Ok(match reader.peek()? {
         Kind::Bool => ParameterValue::Bool(reader.bool()?),
         Kind::String => ParameterValue::String(reader.string()?.into_owned()),
-        Kind::Number => number(reader.number()?),
+        Kind::Number => number(reader.number()?.token()),
         kind => {
             return Err(JsonError::refused(format!(
                 "parameter '{key:.64}': expected a string, number or boolean, got {}",

@@ -81,12 +81,14 @@ fn rows(reader: &mut Reader<'_>, specs: &[TensorSpec]) -> Result<Vec<Tensor>> {
     }
     let mut rows = Rows { specs, tensors: Vec::new(), named: false, count: 0 };
     reader.array(|reader| {
-        rows.read(reader).map_err(|error| match error {
-            JsonError::Refused(refusal) => JsonError::Refused(refusal.within(format_args!(
-                "Failed to process element: {} of 'instances' list. Error",
-                rows.count
-            ))),
-            error => error,
+        rows.read(reader).map_err(|error| match *error {
+            JsonError::Refused(refusal) => refusal
+                .within(format_args!(
+                    "Failed to process element: {} of 'instances' list. Error",
+                    rows.count
+                ))
+                .into(),
+            _ => error,
         })?;
         rows.count += 1;
         Ok(())
@@ -207,7 +209,7 @@ fn is_named(reader: &mut Reader<'_>, specs: &[TensorSpec]) -> Result<bool> {
 }
 
 #[cold]
-fn wrong_keys(specs: &[TensorSpec], problem: &str) -> JsonError {
+fn wrong_keys(specs: &[TensorSpec], problem: &str) -> Box<JsonError> {
     let mut names: Vec<&str> = specs.iter().map(|spec| &*spec.name).collect();
     names.sort_unstable();
     JsonError::refused(format!(
