@@ -265,6 +265,22 @@ mod tests {
     }
 
     #[test]
+    fn the_deepest_nesting_that_can_be_allowed_fits_into_half_a_worker_threads_stack() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let read = move || {
+            let limits = JsonLimits { max_depth: usize::MAX };
+            for (depth, fits) in [(JsonLimits::MAX_DEPTH, true), (100_000, false)] {
+                let text = deep(depth);
+                let skipped = Reader::new(text.as_bytes(), limits).skip();
+                let mut tensor = TensorReader::new("x", DataType::Fp32, Text::Plain);
+                let read = tensor.value(&mut Reader::new(text.as_bytes(), limits));
+                assert_eq!((skipped.is_ok(), read.is_ok()), (fits, fits));
+            }
+        };
+        std::thread::Builder::new().stack_size(1 << 20).spawn(read).unwrap().join().unwrap();
+    }
+
+    #[test]
     fn declared_sizes_take_no_memory() {
         let text = "[1]";
         let mut reader = Reader::new(text.as_bytes(), JsonLimits::default());
