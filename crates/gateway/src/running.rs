@@ -140,9 +140,9 @@ pub(crate) fn serve_admin(
             let leaves = leaves.clone();
             async move { leaves.begun().await }
         };
-        let ended = server.serve(listener, leaving).await;
+        server.serve(listener, leaving).await;
         if !leaves.is_draining() {
-            tracing::error!(error = ?ended.err(), "the admin port has failed: leaving");
+            tracing::error!("the admin port has failed: leaving");
             drain.begin();
         }
     })

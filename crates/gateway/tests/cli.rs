@@ -1,6 +1,8 @@
 //! The binary from outside: exit statuses, what is printed where, and which source of configuration wins.
 //! No test here needs ONNX Runtime; `serve` is tested for how it says so.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};

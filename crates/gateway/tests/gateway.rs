@@ -1,6 +1,8 @@
 //! The whole gateway in this process, on a mock engine: it starts, serves, is steered by
 //! `tidegate weights`, and leaves.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
