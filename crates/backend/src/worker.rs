@@ -108,7 +108,9 @@ impl Worker {
         let context = &mut Context::from_waker(waker);
         loop {
             let now = Instant::now();
-            match batcher.step(now) {
+            let step = batcher.step(now);
+            self.metrics.queue_depth(batcher.queue_len());
+            match step {
                 Step::Dispatch(batch) => return Some((batch, now)),
                 Step::WaitUntil(instant) => park(batcher, context, Some(instant)),
                 Step::Idle => park(batcher, context, None),

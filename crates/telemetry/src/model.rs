@@ -122,16 +122,12 @@ impl ModelMetrics {
         self.triton.canceled.inc();
     }
 
-    /// Requests joined the queue.
-    pub fn enqueued(&self, requests: usize) {
-        self.queue_depth.inc_by(requests as i64);
-        self.triton.pending.inc_by(requests as i64);
-    }
-
-    /// Requests left the queue, whatever the reason.
-    pub fn dispatched(&self, requests: usize) {
-        self.queue_depth.dec_by(requests as i64);
-        self.triton.pending.dec_by(requests as i64);
+    /// Requests that wait now. Set after each change by whoever made it: a count kept here would
+    /// miss those that leave the queue because their caller hung up.
+    pub fn queue_depth(&self, requests: usize) {
+        let requests = i64::try_from(requests).unwrap_or(i64::MAX);
+        self.queue_depth.set(requests);
+        self.triton.pending.set(requests);
     }
 
     /// A batch was executed.

@@ -115,8 +115,8 @@ mod tests {
         for _ in 0..3 {
             metrics.accepted();
         }
-        metrics.enqueued(3);
-        metrics.dispatched(2);
+        metrics.queue_depth(3);
+        metrics.queue_depth(1);
         metrics.responded(&timeline, 4);
         metrics.errored(ErrorKind::Overloaded);
         metrics.caller_gone();
