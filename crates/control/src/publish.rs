@@ -60,7 +60,7 @@ impl Model {
 impl CurrentSplit {
     fn become_split_of(&mut self, weights: BTreeMap<Version, Weight>) {
         if weights != self.weights {
-            // The only split that cannot be made is one without weight: then nothing is given out.
+            // Of nothing no split can be made: weighted requests are refused then.
             self.split = TrafficSplit::new(&weights).ok().map(Arc::new);
             self.weights = weights;
         }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tidegate_backend::{Backend, LoadError, LoadOptions, Loaded, MockBackend};
 use tidegate_inference::{
-    Catalog, DataType, Dim, Label, ModelName, Signature, TensorSpec, Version, VersionState,
+    Admission, Catalog, DataType, Dim, Label, ModelName, Signature, TensorSpec, Version,
+    VersionState,
 };
 use tidegate_router::{Limits, Router, Weight};
 use tidegate_telemetry::Telemetry;
@@ -72,7 +73,7 @@ impl Site {
 
     pub fn open(&self) -> Result<Opened, ControlError> {
         let telemetry = Telemetry::new();
-        let router = Router::new(Limits::default(), Arc::clone(&telemetry));
+        let router = Router::new(Limits::default());
         let backend = Arc::new(Selective(self.mock.clone()));
         let plane =
             ControlPlane::open(&self.config, backend, Arc::clone(&router), Arc::clone(&telemetry))?;
@@ -89,7 +90,6 @@ impl Site {
 
 impl Opened {
     pub fn catalog(&self) -> Arc<Catalog> {
-        use tidegate_inference::Admission as _;
         self.router.catalog()
     }
 

@@ -55,15 +55,17 @@ impl WeightsRequest {
             weights: Entries,
         }
         let document: Document = serde_json::from_slice(body).map_err(|error| {
-            format!("expected {{\"weights\": {{\"<label or version>\": <0 to 10000>}}}}: {error}")
+            format!(
+                "expected {{\"weights\": {{\"<label or version>\": <0 to {}>}}}}: {error}",
+                Weight::MAX
+            )
         })?;
         collect(document.weights.0.iter().map(|(name, value)| {
             let target: Target =
                 name.parse().map_err(|error| format!("weight of '{name}': {error}"))?;
             let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-            let weight = number.and_then(|number| Weight::new(number).ok()).ok_or_else(|| {
-                format!("weight of '{target}' must be an integer between 0 and 10000, got {value}")
-            })?;
+            let weight = number.and_then(|number| Weight::new(number).ok());
+            let weight = weight.ok_or_else(|| not_a_weight(&target, value))?;
             Ok((target, weight))
         }))
         .map(Self)
@@ -73,8 +75,7 @@ impl WeightsRequest {
     /// When a weight is above 10000.
     pub fn from_config(weights: &BTreeMap<Target, u32>) -> Result<Self, String> {
         collect(weights.iter().map(|(target, number)| {
-            let weight = Weight::new(*number)
-                .map_err(|error| format!("weight of '{target}': {}", error.message()))?;
+            let weight = Weight::new(*number).map_err(|_| not_a_weight(target, number))?;
             Ok((target.clone(), weight))
         }))
         .map(Self)
@@ -108,6 +109,10 @@ impl WeightsRequest {
         }))?;
         Weights::new(resolved)
     }
+}
+
+fn not_a_weight(target: &Target, found: impl fmt::Display) -> String {
+    format!("weight of '{target}' must be an integer between 0 and {}, got {found}", Weight::MAX)
 }
 
 /// All the good, or all the faults in one message.

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tidegate_inference::{Admission, Admitted, Deadline, RequestHead, VersionSelector};
 
 use super::*;
-use crate::testing::{Opened, Site, label, version};
+use crate::testing::{Opened, Site, label, model, version};
 
 fn set(opened: &Opened, body: &str) -> Result<ModelView, ChangeError> {
     set_if(opened, body, &IfMatch::Any)
@@ -126,4 +129,21 @@ fn a_change_that_leaves_the_weights_leaves_the_split() {
     assert!(Arc::ptr_eq(&before, &split()));
     set(&opened, r#"{"weights": {"1": 10, "2": 90}}"#).unwrap();
     assert!(!Arc::ptr_eq(&before, &split()));
+}
+
+#[test]
+fn the_next_request_is_routed_by_an_acknowledged_change() {
+    let site = Site::new(&["digits/1", "digits/2"]);
+    let opened = site.loaded();
+    let picked = || {
+        let deadline = Deadline::after(Instant::now(), Duration::from_secs(9));
+        let (model, selector) = (model("digits"), VersionSelector::Weighted);
+        let head = RequestHead { model, selector, body_bytes: 0, deadline };
+        opened.router.admit(&head).unwrap().version().get()
+    };
+    assert_eq!(picked(), 2);
+    set(&opened, r#"{"weights": {"1": 1}}"#).unwrap();
+    assert_eq!([picked(), picked()], [1, 1]);
+    set(&opened, r#"{"weights": {"2": 1}}"#).unwrap();
+    assert_eq!([picked(), picked()], [2, 2]);
 }
