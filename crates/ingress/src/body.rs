@@ -3,7 +3,7 @@
 //! A body that arrived in one piece with its head is used as it is, without a copy and without a timer.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tidegate_inference::{Admitted, Error, ErrorKind};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::activity::Activity;
 use crate::failure::Failure;
@@ -86,15 +86,28 @@ pub async fn read<P: Admitted>(
     bounds: &BodyBounds,
     permit: &mut P,
 ) -> Result<Bytes, Unreadable> {
-    let mut whole = pin!(collect(body, declared, bounds, permit));
-    // Most bodies are here already; only the others are worth a timer.
-    let first_look = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await;
-    if let Poll::Ready(done) = first_look {
-        return done;
-    }
-    match timeout_at(bounds.until.into(), whole).await {
-        Ok(done) => done,
-        Err(_) => Err(bounds.too_slow().into()),
+    let whole = pin!(collect(body, declared, bounds, permit));
+    within(bounds.until, whole).await.unwrap_or_else(|| Err(bounds.too_slow().into()))
+}
+
+/// The future's output, or `None` when it is not there by then.
+///
+/// Most bodies are here already, and only the others are worth a timer. But hyper hands a body over only
+/// when it was asked for it: the first look asks, and the second finds.
+async fn within<T>(until: Instant, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    let mut asked = false;
+    let soon = poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Pending if !asked => {
+            asked = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        look => Poll::Ready(look),
+    })
+    .await;
+    match soon {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => timeout_at(until.into(), future).await.ok(),
     }
 }
 
@@ -150,7 +163,9 @@ pub async fn discard(mut body: Incoming, parts: &Parts, activity: &Activity) -> 
     let small = body.size_hint().exact().is_none_or(|bytes| bytes <= WORTH_DISCARDING);
     // Whoever waits for "100 Continue" has sent nothing, and reading would ask for it.
     let waits = parts.headers.contains_key(header::EXPECT);
-    let whole = small && !waits && timeout(DISCARD_TIME, read_away(&mut body)).await == Ok(true);
+    let whole = small
+        && !waits
+        && within(Instant::now() + DISCARD_TIME, pin!(read_away(&mut body))).await == Some(true);
     if !whole {
         activity.leave_body_unread();
     }

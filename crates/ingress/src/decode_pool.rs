@@ -33,7 +33,11 @@ impl DecodePool {
         bytes: usize,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        if bytes < LARGE { Ok(work()) } else { self.run_aside(work).await }
+        if bytes < LARGE {
+            return Ok(work());
+        }
+        // Boxed, so that the small ones do not carry room for it.
+        Box::pin(self.run_aside(work)).await
     }
 
     /// Runs `work` on the pool, whatever its size.

@@ -77,7 +77,7 @@ impl<A: Admission> Ingress<A> {
             }
             Err(Unreadable::Failed(failure)) => {
                 let permit = entry.unsettled.settle(Err(&failure.error));
-                refuse(visit, exchange, format.contract(), failure, Some(permit)).await
+                Box::pin(refuse(visit, exchange, format.contract(), failure, Some(permit))).await
             }
             // Nobody reads this. The drops of `visit` and `entry` record that the caller went away.
             Err(Unreadable::Gone) => {
@@ -107,7 +107,7 @@ impl<A: Admission> Ingress<A> {
         failure: Failure,
     ) -> Reply<A::Admitted> {
         self.telemetry.refused(visit.protocol(), failure.error.kind());
-        refuse(visit, exchange, contract, failure, None).await
+        Box::pin(refuse(visit, exchange, contract, failure, None)).await
     }
 
     /// Everything that the head alone can tell, and admission last.
@@ -228,7 +228,8 @@ impl<A: Admission> Ingress<A> {
     }
 }
 
-/// Answers an error; what is left of the body is read away or the connection ends.
+/// Answers an error; what is left of the body is read away or the connection ends. Boxed by its callers,
+/// so that requests that go well do not carry room for it.
 async fn refuse<P: Admitted>(
     visit: Visit<'_>,
     exchange: Exchange<'_>,

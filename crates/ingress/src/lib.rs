@@ -8,6 +8,7 @@
 //! encode, and the permit leaves with the last byte of the answer (`reply`).
 
 mod activity;
+mod ascii;
 mod body;
 mod config;
 mod connection;

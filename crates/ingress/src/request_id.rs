@@ -2,10 +2,11 @@
 //! sensible one, else a number that no other request of this or another process has.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::ascii::AsciiLine;
 
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -48,12 +49,11 @@ impl RequestIds {
 
     fn make(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let mut text = [0; 8 + 1 + 16];
-        let mut rest = &mut text[..];
-        write!(rest, "{:08x}-{number:x}", self.prefix).expect("room for all digits of both");
-        let unused = rest.len();
-        let text = &text[..text.len() - unused];
-        RequestId(HeaderValue::from_bytes(text).expect("hexadecimal digits and a dash"))
+        let mut line = AsciiLine::<{ 8 + 1 + 16 }>::new();
+        line.push_hex(self.prefix.into(), 8);
+        line.push("-");
+        line.push_hex(number, 1);
+        RequestId(line.into_header())
     }
 }
 

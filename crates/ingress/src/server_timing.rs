@@ -1,56 +1,59 @@
 //! The `Server-Timing` header: where an answer's time went, readable in a browser's network panel and with
 //! `curl -i`. Written from the timeline; a stage that was not reached is left out.
 
-use std::io::Write;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use tidegate_inference::{Stage, Timeline};
 
+use crate::ascii::AsciiLine;
+
 pub const HEADER: HeaderName = HeaderName::from_static("server-timing");
 
 /// Longer than the longest header: four durations and a row count of twenty digits each.
-const ROOM: usize = 256;
+type Line = AsciiLine<256>;
 
 /// `queue;dur=0.012, batch;dur=0.003, execute;dur=1.234, total;dur=1.300, batch-size;desc="8", closed-by;desc="target"`:
 /// milliseconds; `batch` is gather and scatter together, `batch-size` counts rows.
 pub fn header(timeline: &Timeline) -> HeaderValue {
-    let mut line = Line { text: [0; ROOM], length: 0 };
+    let mut line = Line::new();
     let batch = timeline
         .between(Stage::Dispatched, Stage::Gathered)
         .zip(timeline.between(Stage::Executed, Stage::Scattered))
         .map(|(gather, scatter)| gather + scatter);
-    line.duration("queue", timeline.queue_delay());
-    line.duration("batch", batch);
-    line.duration("execute", timeline.between(Stage::Gathered, Stage::Executed));
-    line.duration("total", timeline.between(Stage::Received, Stage::Encoded));
+    duration(&mut line, "queue", timeline.queue_delay());
+    duration(&mut line, "batch", batch);
+    duration(&mut line, "execute", timeline.between(Stage::Gathered, Stage::Executed));
+    duration(&mut line, "total", timeline.between(Stage::Received, Stage::Encoded));
     if let Some(batch) = timeline.batch() {
-        let (rows, why) = (batch.rows, batch.closed_by.as_str());
-        line.add(format_args!("batch-size;desc=\"{rows}\", closed-by;desc=\"{why}\""));
+        facts(&mut line, batch.rows, batch.closed_by.as_str());
     }
-    HeaderValue::from_bytes(&line.text[..line.length]).expect("ASCII without control characters")
+    line.into_header()
 }
 
-/// Written on the stack: this is done for every answer.
-struct Line {
-    text: [u8; ROOM],
-    length: usize,
+fn duration(line: &mut Line, name: &str, took: Option<Duration>) {
+    let Some(took) = took else { return };
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    separate(line);
+    line.push(name);
+    line.push(";dur=");
+    line.push_decimal(micros / 1000, 1);
+    line.push(".");
+    line.push_decimal(micros % 1000, 3);
 }
 
-impl Line {
-    fn duration(&mut self, name: &str, took: Option<Duration>) {
-        let Some(took) = took else { return };
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        // Integers print several times faster than floats.
-        self.add(format_args!("{name};dur={}.{:03}", micros / 1000, micros % 1000));
-    }
+fn facts(line: &mut Line, rows: usize, closed_by: &str) {
+    separate(line);
+    line.push("batch-size;desc=\"");
+    line.push_decimal(rows as u64, 1);
+    line.push("\", closed-by;desc=\"");
+    line.push(closed_by);
+    line.push("\"");
+}
 
-    fn add(&mut self, part: std::fmt::Arguments<'_>) {
-        let separator = if self.length == 0 { "" } else { ", " };
-        let mut rest = &mut self.text[self.length..];
-        let room = rest.len();
-        write!(rest, "{separator}{part}").expect("there is room for the longest header");
-        self.length += room - rest.len();
+fn separate(line: &mut Line) {
+    if !line.is_empty() {
+        line.push(", ");
     }
 }
 
@@ -87,16 +90,13 @@ mod tests {
 
     #[test]
     fn there_is_room_for_the_longest() {
-        let mut line = Line { text: [0; ROOM], length: 0 };
+        let mut line = Line::new();
         for name in ["queue", "batch", "execute", "total"] {
-            line.duration(name, Some(Duration::MAX));
+            duration(&mut line, name, Some(Duration::MAX));
         }
-        line.add(format_args!(
-            "batch-size;desc=\"{}\", closed-by;desc=\"{}\"",
-            usize::MAX,
-            "unbatched"
-        ));
-        assert!(line.length < ROOM);
+        facts(&mut line, usize::MAX, CloseReason::Unbatched.as_str());
+        let whole = line.into_header();
+        assert!(whole.to_str().unwrap().ends_with("closed-by;desc=\"unbatched\""));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
@@ -37,7 +37,7 @@ impl<A: Admission> Ingress<A> {
         let request_id = self.request_ids.of(&parts.headers);
         let exchange =
             Exchange { parts: &parts, body, activity, request_id: &request_id, received };
-        let answered = unwinding(self.dispatch(exchange)).await;
+        let answered = unwinding(pin!(self.dispatch(exchange))).await;
         let mut reply = answered.unwrap_or_else(|| panicked(&parts, &request_id));
         reply.headers_mut().insert(request_id::HEADER, request_id.into_header());
         reply.body_mut().hold_connection(in_flight);
@@ -131,9 +131,9 @@ fn head_size(parts: &Parts) -> usize {
     uri + headers.sum::<usize>()
 }
 
-/// The future's output, or `None` when it panicked.
-async fn unwinding<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+/// The future's output, or `None` when it panicked. By reference: a future that is passed by value
+/// is kept twice, and hyper copies whatever a request's future holds.
+async fn unwinding<T>(mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     // Unwind-safe: after a panic the future is never polled again, only dropped.
     poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Some),

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::Instant;
 
-use tidegate_inference::{Admitted, Error, ErrorKind, Result, Timeline, Version};
+use tidegate_inference::{Admitted, Error, ErrorKind, Result, Stage, Timeline, Version};
 use tidegate_telemetry::{AccessLog, AccessRecord};
 
 use crate::request_id::RequestId;
@@ -71,7 +71,9 @@ impl<'a> Visit<'a> {
             version: self.version,
             outcome,
             status,
-            latency: self.received.elapsed(),
+            latency: timeline
+                .and_then(|timeline| timeline.between(Stage::Received, Stage::Encoded))
+                .unwrap_or_else(|| self.received.elapsed()),
             timeline,
             rows: None,
             request_bytes: self.request_bytes,
