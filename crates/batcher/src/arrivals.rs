@@ -151,12 +151,14 @@ impl<T> Arrivals<T> {
             none => *none = Some(context.waker().clone()),
         }
         drop(sleeper);
-        self.wake_at.store(wake_at, Ordering::Relaxed);
+        // Every write to `wake_at` is a read-modify-write that acquires and releases, so the writes
+        // form one chain: whoever finds this mark finds the waker that was put there before it.
+        self.wake_at.swap(wake_at, Ordering::AcqRel);
         // Pairs with the fences in `push` and `close`.
         fence(Ordering::SeqCst);
         let arrived = self.pushed.load(Ordering::Relaxed) >= wake_at;
         if arrived || (!knows_closed && self.is_closed()) {
-            self.wake_at.store(AWAKE, Ordering::Relaxed);
+            self.awake();
             return Poll::Ready(());
         }
         Poll::Pending
@@ -164,7 +166,10 @@ impl<T> Arrivals<T> {
 
     /// For a leader that wakes by its own timer: producers need not ring any more.
     pub fn awake(&self) {
-        self.wake_at.store(AWAKE, Ordering::Relaxed);
+        // Relaxed: only a leader writes anything else than `AWAKE`, and there is one leader.
+        if self.wake_at.load(Ordering::Relaxed) != AWAKE {
+            self.wake_at.swap(AWAKE, Ordering::AcqRel);
+        }
     }
 
     /// Of several producers that reach the mark together, one rings.
