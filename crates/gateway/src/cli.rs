@@ -34,11 +34,11 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Serve {
-    #[command(flatten)]
-    source: Source,
     /// Write the addresses that were bound to FILE, as JSON, once both ports listen
     #[arg(long, value_name = "FILE", env = "TIDEGATE_PORTS_FILE", hide_env_values = true)]
     ports_file: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
 }
 
 /// Where the configuration comes from: a file, environment over it, flags over both.
@@ -55,7 +55,7 @@ struct Source {
 pub fn main() -> ExitCode {
     // Ends the process itself for `--help` and for wrong usage.
     match Cli::parse().command {
-        Command::Serve(Serve { source, ports_file }) => match source.read() {
+        Command::Serve(Serve { ports_file, source }) => match source.read() {
             Ok(config) => {
                 serve::run(config, ports_file.as_deref()).unwrap_or_else(|error| complain(1, error))
             }

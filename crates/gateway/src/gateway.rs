@@ -40,7 +40,7 @@ impl Gateway {
     /// When a port cannot be opened, or the repository or the state cannot be used.
     pub async fn start(config: Config, backend: Arc<dyn Backend>) -> Result<Running, StartError> {
         let telemetry = Telemetry::new();
-        let router = Router::new(config.limits, Arc::clone(&telemetry));
+        let router = Router::new(config.limits);
         let control = ControlPlane::open(
             &config.control,
             backend,
@@ -55,13 +55,14 @@ impl Gateway {
             let (drain, router) = (drain.clone(), Arc::clone(&router));
             move || !drain.is_draining() && router.catalog().ready
         });
+        let catalogs = Arc::clone(&router);
         let access_log = AccessLog::new(config.access);
         let ingress = Ingress::new(config.ingress, router, telemetry, access_log, drain.clone());
         let loader = thread::Builder::new()
             .name("tidegate-loader".to_owned())
             .spawn({
-                let control = Arc::clone(&control);
-                move || control.load_all()
+                let (control, drain) = (Arc::clone(&control), drain.clone());
+                move || load(&control, &catalogs, &drain)
             })
             .map_err(StartError::Loader)?;
         tracing::info!(%data, %admin, "listening");
@@ -83,6 +84,16 @@ impl Gateway {
             admin_leaves,
             grace_period: config.grace_period,
         }))
+    }
+}
+
+/// Tries every version, and tells how that ended.
+fn load(control: &ControlPlane, router: &Router, drain: &Drain) {
+    control.load_all();
+    if router.catalog().ready {
+        tracing::info!("ready");
+    } else if !drain.is_draining() {
+        tracing::error!("not ready: no version can be served");
     }
 }
 

@@ -75,7 +75,7 @@ impl Running {
         let answered = timeout(grace_period, &mut self.parts.ingress).await.is_ok();
         if !answered {
             tracing::error!(
-                grace_period_ms = grace_period.as_millis(),
+                grace_period_ms = grace_period.as_secs_f64() * 1e3,
                 "the grace period ran out: requests that are still inside are cut off"
             );
             self.parts.ingress.abort();

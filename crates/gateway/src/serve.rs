@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use thiserror::Error;
 use tidegate_backend_ort::{LibraryError, LibrarySearch, OrtBackend, OrtRuntime};
@@ -99,15 +100,19 @@ fn log_effective(config: &Config) {
         default_model = control.default_model.as_ref().map(|name| name.as_str()),
         batch_size = control.defaults.batch_size,
         max_batch_size = control.defaults.max_batch_size,
-        max_queue_delay_ms = control.defaults.max_queue_delay.as_secs_f64() * 1e3,
+        max_queue_delay_ms = millis(control.defaults.max_queue_delay),
         max_queue_size = control.defaults.max_queue_size,
         instances = control.defaults.instances,
         models_configured = control.models.len(),
         max_body_bytes = ingress.max_body_size,
-        request_timeout_ms = ingress.request_timeout.as_millis(),
+        request_timeout_ms = millis(ingress.request_timeout),
         max_requests_in_flight = limits.max_requests_in_flight,
         worker_threads = config.worker_threads,
-        grace_period_ms = config.grace_period.as_millis(),
+        grace_period_ms = millis(config.grace_period),
         "starting"
     );
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }

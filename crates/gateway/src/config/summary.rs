@@ -36,11 +36,11 @@ impl fmt::Display for Batching<'_> {
         let model = self.0;
         write!(
             f,
-            "batch_size {}, max_batch_size {}, max_queue_delay {:?}, max_queue_size {}, \
+            "batch_size {}, max_batch_size {}, max_queue_delay {}ms, max_queue_size {}, \
              instances {}, intra_op_threads {}",
             model.batch_size,
             model.max_batch_size,
-            model.max_queue_delay,
+            model.max_queue_delay.as_secs_f64() * 1e3,
             model.max_queue_size,
             model.instances,
             model.intra_op_threads
