@@ -27,7 +27,8 @@ impl DecodeError {
     }
 
     /// Puts the place in front of the message.
-    pub(crate) fn within(self, place: impl fmt::Display) -> Self {
+    #[must_use]
+    pub fn within(self, place: impl fmt::Display) -> Self {
         Self { error: self.error.within(place), ..self }
     }
 

@@ -42,7 +42,7 @@ impl Tensor {
         let name = name.into();
         let Some(elements) = shape.elements() else {
             return Err(Error::invalid(format!(
-                "tensor '{name}': element count of shape {shape} exceeds the maximum size"
+                "tensor '{name}': the element count of shape {shape} would exceed maximum size"
             )));
         };
         let (unit, expected, found) = match (&data, datatype.size()) {

@@ -193,7 +193,11 @@ impl<A: Admission> Ingress<A> {
             .run(body.len(), move || format.decode(&body, &signature, limits))
             .await
             .map_err(|error| Failure::of(contract, error))?
-            .map_err(|error| Failure::in_body(contract, error))
+            .map_err(|error| {
+                let (model, version) = (admitted.model(), admitted.version());
+                let place = format_args!("model '{model}' version {version}");
+                Failure::in_body(contract, error.within(place))
+            })
     }
 
     async fn encode(

@@ -75,7 +75,6 @@ impl<'a> Visit<'a> {
                 .and_then(|timeline| timeline.between(Stage::Received, Stage::Encoded))
                 .unwrap_or_else(|| self.received.elapsed()),
             timeline,
-            rows: None,
             request_bytes: self.request_bytes,
             response_bytes,
         });

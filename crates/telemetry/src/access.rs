@@ -45,7 +45,6 @@ pub struct AccessRecord<'a> {
     pub status: u16,
     pub latency: Duration,
     pub timeline: Option<&'a Timeline>,
-    pub rows: Option<usize>,
     pub request_bytes: usize,
     pub response_bytes: usize,
 }
@@ -89,7 +88,6 @@ fn write(record: &AccessRecord<'_>) {
         batch_rows = batch.map(|batch| batch.rows),
         batch_requests = batch.map(|batch| batch.requests),
         batch_closed_by = batch.map(|batch| CloseReason::as_str(batch.closed_by)),
-        rows = record.rows,
         request_bytes = record.request_bytes,
         response_bytes = record.response_bytes,
         "request"

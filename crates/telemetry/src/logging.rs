@@ -111,7 +111,6 @@ mod tests {
             status,
             latency: Duration::from_micros(1500),
             timeline: None,
-            rows: None,
             request_bytes: 10,
             response_bytes: 20,
         }
@@ -132,7 +131,7 @@ mod tests {
         timeline.set_batch(BatchFacts { rows: 8, requests: 5, closed_by: CloseReason::Target });
         let log = AccessLog::new(AccessSampling::ALL);
         let lines = logged("info", || {
-            log.record(&AccessRecord { timeline: Some(&timeline), rows: Some(2), ..record(200) });
+            log.record(&AccessRecord { timeline: Some(&timeline), ..record(200) });
         });
         let mut line = lines[0].clone();
         let timestamp = line.as_object_mut().unwrap().remove("timestamp").unwrap();
@@ -142,7 +141,7 @@ mod tests {
             "request_id": "r-1", "protocol": "v2", "model": "digits", "version": 2,
             "outcome": "response", "status": 200, "latency_ms": 1.5, "queue_ms": 2.0,
             "execute_ms": 5.0, "batch_rows": 8, "batch_requests": 5, "batch_closed_by": "target",
-            "rows": 2, "request_bytes": 10, "response_bytes": 20,
+            "request_bytes": 10, "response_bytes": 20,
         });
         assert_eq!(line, expected);
         assert_eq!(lines.len(), 1);

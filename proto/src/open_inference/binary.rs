@@ -137,7 +137,7 @@ fn tensor(
     match expected {
         None => {
             return Err(DecodeError::invalid(format!(
-                "input '{name}': byte size overflow: shape {shape} of {datatype} exceeds the maximum size"
+                "input '{name}': byte size overflow: shape {shape} of {datatype} would exceed maximum size"
             )));
         }
         Some(expected) if expected != bytes.len() => {

@@ -140,7 +140,7 @@ fn data(name: &str, datatype: DataType, shape: Shape, reader: &mut Reader<'_>) -
     }
     let Some(elements) = shape.elements() else {
         return Err(JsonError::refused(format!(
-            "input '{name}': element count of shape {shape} exceeds the maximum size"
+            "input '{name}': the element count of shape {shape} would exceed maximum size"
         )));
     };
     let mut tensor = TensorReader::new(name, datatype, Text::Plain);

@@ -77,7 +77,7 @@ pub fn model_metadata(model: &ModelName, version: Version, signature: &Signature
         },
         metadata: Metadata { signature_def },
     };
-    serde_json::to_vec_pretty(&metadata).expect("strings always serialise").into()
+    super::pretty(&metadata)
 }
 
 fn tensor_infos(specs: &[TensorSpec]) -> BTreeMap<&str, TensorInfo<'_>> {

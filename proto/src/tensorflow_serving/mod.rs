@@ -9,10 +9,25 @@ mod request;
 mod response;
 mod status;
 
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::PrettyFormatter;
+
 pub use metadata::model_metadata;
 pub use request::{PredictRequest, decode_predict};
 pub use response::{encode_predict, error_body};
 pub use status::model_status;
+
+/// As TensorFlow Serving prints its messages: one space a level.
+fn pretty(message: &impl Serialize) -> Bytes {
+    let mut text = Vec::new();
+    let indent = PrettyFormatter::with_indent(b" ");
+    message
+        .serialize(&mut Serializer::with_formatter(&mut text, indent))
+        .expect("strings and lists always serialise into memory");
+    text.into()
+}
 
 /// The name of the only signature; it may be left out or empty.
 pub(crate) const SIGNATURE_NAME: &str = "serving_default";

@@ -33,6 +33,8 @@ fn read(body: &[u8], signature: &Signature, limits: JsonLimits) -> Result<Predic
     let mut reader = Reader::new(body, limits);
     let kind = reader.peek()?;
     if kind != Kind::Object {
+        // Broken text is called broken, and only a whole value is called the wrong kind.
+        reader.skip()?;
         return Err(JsonError::refused(format!(
             "JSON Value is not object: got {}",
             kind.described()

@@ -32,7 +32,7 @@ pub fn model_status<'a>(versions: impl IntoIterator<Item = (Version, &'a Version
         status: status(entry),
     });
     let status = ModelStatus { model_version_status: statuses.collect() };
-    serde_json::to_vec_pretty(&status).expect("strings always serialise").into()
+    super::pretty(&status)
 }
 
 /// A failed load has ended, in this vocabulary; its error says that it ended badly.
