@@ -1,4 +1,5 @@
 //! The batching rule in virtual time: every instant here is made up, nothing sleeps.
+#![cfg(not(loom))]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::num::NonZeroUsize;

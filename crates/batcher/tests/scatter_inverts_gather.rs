@@ -1,5 +1,6 @@
 //! For any mix of requests, any axis and any datatype, scatter gives every caller what gather took
 //! from it: scatter(gather(x)) = x.
+#![cfg(not(loom))]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::num::NonZeroUsize;
