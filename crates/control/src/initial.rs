@@ -12,7 +12,7 @@ use tidegate_inference::{BatchingStatus, ModelName, Version, VersionEntry, Versi
 use tracing::warn;
 
 use crate::model_set::{CurrentSplit, Model, ModelSet, ModelVersion};
-use crate::state_store::AdminSet;
+use crate::state_document::AdminSet;
 use crate::traffic::Traffic;
 use crate::weights::{Weights, WeightsRequest, listed};
 use crate::{ControlConfig, ModelConfig, Repository, VersionFolder};

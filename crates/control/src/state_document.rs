@@ -8,10 +8,16 @@ use thiserror::Error;
 use tidegate_inference::{Label, ModelName, Version};
 use tidegate_router::Weight;
 
-use crate::state_store::AdminSet;
 use crate::weights::Weights;
 
 const SCHEMA: u64 = 1;
+
+/// What an operator has set for one model; what was never set is the configuration's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AdminSet {
+    pub labels: Option<BTreeMap<Label, Version>>,
+    pub weights: Option<Weights>,
+}
 
 #[derive(Debug, Error)]
 pub enum DocumentError {

@@ -11,18 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
-use tidegate_inference::{Label, ModelName, Version};
+use tidegate_inference::ModelName;
 
 use crate::durable_file;
-use crate::state_document::{self, DocumentError};
-use crate::weights::Weights;
-
-/// What an operator has set for one model; what was never set is the configuration's.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AdminSet {
-    pub labels: Option<BTreeMap<Label, Version>>,
-    pub weights: Option<Weights>,
-}
+use crate::state_document::{self, AdminSet, DocumentError};
 
 #[derive(Debug, Error)]
 pub enum StateError {
@@ -108,6 +100,7 @@ mod tests {
 
     use super::*;
     use crate::testing::{label, model, version};
+    use crate::weights::Weights;
 
     fn some_set() -> AdminSet {
         AdminSet {
