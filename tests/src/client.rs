@@ -1,12 +1,13 @@
 //! An HTTP client that keeps its connections alive, and answers that are easy to make claims about.
 
+use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client as Pool, Error};
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
@@ -30,21 +31,21 @@ impl Client {
         Self(Pool::builder(TokioExecutor::new()).build_http())
     }
 
-    /// The answer, or why there was none.
-    pub async fn try_send(&self, request: Outgoing) -> Result<Answer, Error> {
-        let what = format!("{} {}", request.method(), request.uri());
-        let exchange = async {
-            let (head, body) = self.0.request(request).await?.into_parts();
-            let body = body.collect().await.unwrap_or_else(|error| panic!("{what}: {error}"));
-            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
-        };
-        let answered = tokio::time::timeout(PATIENCE, exchange).await;
-        answered.unwrap_or_else(|_| panic!("{what}: no answer after {PATIENCE:?}"))
+    /// The answer, or `None` and nobody's fault when the gateway went away in the middle.
+    pub async fn try_send(&self, request: Outgoing) -> Option<Answer> {
+        bounded(&request.uri().to_string(), self.exchange(request)).await.ok()
     }
 
     pub async fn send(&self, request: Outgoing) -> Answer {
         let what = format!("{} {}", request.method(), request.uri());
-        self.try_send(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+        let answered = bounded(&what, self.exchange(request)).await;
+        answered.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+    }
+
+    async fn exchange(&self, request: Outgoing) -> Result<Answer, Box<dyn Error + Send + Sync>> {
+        let (head, body) = self.0.request(request).await?.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(Answer { status: head.status, headers: head.headers, body })
     }
 
     pub async fn get(&self, url: &str) -> Answer {
@@ -58,6 +59,11 @@ impl Client {
     pub async fn put(&self, url: &str, body: &Value) -> Answer {
         self.send(request(Method::PUT, url, body.to_string())).await
     }
+}
+
+async fn bounded<T>(what: &str, exchange: impl Future<Output = T>) -> T {
+    let answered = tokio::time::timeout(PATIENCE, exchange).await;
+    answered.unwrap_or_else(|_| panic!("{what}: no answer after {PATIENCE:?}"))
 }
 
 pub fn request(method: Method, url: &str, body: impl Into<Bytes>) -> Outgoing {

@@ -13,12 +13,12 @@ mod process;
 mod scrape;
 mod wire;
 
-// mod arrows;
-// mod batch_safety;
+mod arrows;
+mod batch_safety;
 mod coalescing;
-// mod crash;
+mod crash;
 mod crowd;
 mod departed;
 mod errors;
 mod leaving;
-// mod readme;
+mod readme;
