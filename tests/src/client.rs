@@ -31,7 +31,7 @@ impl Client {
         Self(Pool::builder(TokioExecutor::new()).build_http())
     }
 
-    /// The answer, or `None` and nobody's fault when the gateway went away in the middle.
+    /// The answer, or `None` when the gateway went away before it was complete.
     pub async fn try_send(&self, request: Outgoing) -> Option<Answer> {
         bounded(&request.uri().to_string(), self.exchange(request)).await.ok()
     }

@@ -121,7 +121,7 @@ impl House {
     }
 }
 
-/// Holds the engine, and waits on a thread that may block until so many runs stand at its gate.
+/// Waits, on a thread that may block, until so many runs stand at the gate of a held engine.
 pub async fn until_held(engine: &MockBackend, runs: usize) {
     let engine = engine.clone();
     tokio::task::spawn_blocking(move || engine.wait_until_held(runs)).await.unwrap();

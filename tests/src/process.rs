@@ -53,26 +53,30 @@ pub fn binary() -> PathBuf {
     binary
 }
 
-/// The library, or `None` and the reason why the test is skipped.
+/// The library: the one that ORT_DYLIB_PATH names, or the one that `make onnxruntime` has fetched. `None`
+/// when there is neither: then the test is skipped, and says so.
 pub fn onnxruntime() -> Option<PathBuf> {
-    let named = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
-    let fetched = || {
-        let versions = std::fs::read_dir(root().join(".deps/onnxruntime")).ok()?;
-        let files = versions.flatten().filter_map(|version| std::fs::read_dir(version.path()).ok());
-        let paths = files.flatten().flatten().map(|file| file.path());
-        let is_library = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.starts_with("libonnxruntime.") && !path.is_symlink()
-        };
-        paths.into_iter().find(is_library)
-    };
-    let library = named.or_else(fetched).filter(|path| path.is_file());
-    if library.is_none() {
+    if let Some(named) = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()) {
+        let named = PathBuf::from(named);
+        assert!(named.is_file(), "ORT_DYLIB_PATH names {}, which is not there", named.display());
+        return Some(named);
+    }
+    let fetched = fetched_library();
+    if fetched.is_none() {
         println!(
             "skipped: ONNX Runtime is not here; run `make onnxruntime`, or set ORT_DYLIB_PATH"
         );
     }
-    library
+    fetched
+}
+
+fn fetched_library() -> Option<PathBuf> {
+    let versions = std::fs::read_dir(root().join(".deps/onnxruntime")).ok()?;
+    let folders = versions.flatten().filter_map(|version| std::fs::read_dir(version.path()).ok());
+    folders.flatten().flatten().map(|file| file.path()).find(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("libonnxruntime.") && path.is_file() && !path.is_symlink()
+    })
 }
 
 /// Arguments of `serve` for the demo, with its state in `folder`.

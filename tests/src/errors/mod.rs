@@ -1,6 +1,9 @@
-//! Every error of ARCHITECTURE.md's table, produced over HTTP by what really causes it.
+//! Every status that an error can have, produced over HTTP by what really causes it.
 //!
 //! 401 is missing on purpose: there are no keys yet, so nothing can be wrong with them.
+
+mod overload;
+mod unavailable;
 
 use std::time::Duration;
 
@@ -8,10 +11,9 @@ use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::json;
 use tidegate_gateway::Config;
-use tokio::io::AsyncReadExt;
 
 use crate::client::{Answer, Client, Outgoing, request};
-use crate::house::{Engines, House, count, of_model, one_instance, until_held};
+use crate::house::{Engines, House, one_instance, until_held};
 use crate::wire::{Format, Row, v2_json};
 
 const INFER: &str = "/v2/models/m/infer";
@@ -152,50 +154,6 @@ async fn more_rows_than_could_ever_enter_are_413() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_is_429() {
-    let busy = Busy::with(&[ROW], |config| of_model(config).max_queue_size = count(1)).await;
-    let queued = send(&busy.house, Format::TfRow.request(busy.house.running.data, &[ROW]));
-    busy.house.until_queued(1.0).await;
-    let answer = busy.post(&[ROW]).await.expect(429);
-    assert_says(&answer, &["'m'", "version 1", "queue size of 1"]);
-    assert_invites_another_try(&answer);
-    busy.let_go().await;
-    queued.await.unwrap().expect(200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn too_many_requests_in_flight_are_429() {
-    let busy = Busy::with(&[ROW], |config| config.limits.max_requests_in_flight = 1).await;
-    let answer = busy.post(&[ROW]).await.expect(429);
-    assert_says(&answer, &["requests are in flight", "limit of 1"]);
-    assert_invites_another_try(&answer);
-    busy.let_go().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn too_many_rows_in_flight_are_429() {
-    let busy = Busy::with(&[ROW; 3], |config| config.limits.max_rows_in_flight = 4).await;
-    let answer = busy.post(&[ROW; 2]).await.expect(429);
-    assert_says(&answer, &["3 rows are in flight", "limit of 4"]);
-    assert_invites_another_try(&answer);
-    busy.let_go().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn too_many_bytes_in_flight_are_429() {
-    let limit = v2_json(&[ROW]).len() * 3 / 2;
-    let busy = Busy::with(&[ROW], |config| {
-        config.limits.max_bytes_in_flight = limit;
-        config.ingress.max_body_size = limit;
-    })
-    .await;
-    let answer = busy.post(&[ROW]).await.expect(429);
-    assert_says(&answer, &["bytes are in flight", &limit.to_string()]);
-    assert_invites_another_try(&answer);
-    busy.let_go().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_or_panicking_model_is_500_and_the_next_request_is_served() {
     let engines = Engines::new();
     let house = House::ready(&engines).await;
@@ -217,79 +175,6 @@ async fn a_failing_or_panicking_model_is_500_and_the_next_request_is_served() {
     let scrape = house.scrape().await;
     assert_eq!(scrape.ended("model_failed"), 10.0);
     scrape.assert_balanced();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_is_loading_is_503() {
-    let engines = Engines::new();
-    engines.blue.hold();
-    let house = House::starting(&engines).await;
-    until_held(&engines.blue, 1).await;
-    house.client.get(&house.admin("/livez")).await.expect(200);
-    house.client.get(&house.admin("/readyz")).await.expect(503);
-    house.client.get(&house.data("/v2/health/ready")).await.expect(503);
-    for path in [INFER, "/v2/models/m/versions/1/infer"] {
-        let answer = house.client.post(&house.data(path), v2_json(&[ROW])).await.expect(503);
-        assert_says(&answer, &["'m'", "not at ready state"]);
-        assert_invites_another_try(&answer);
-    }
-    engines.blue.open();
-    house.until_ready().await;
-    house.client.post(&house.data(INFER), v2_json(&[ROW])).await.expect(200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_version_that_failed_to_load_is_503_with_its_reason_and_the_others_serve() {
-    let engines = Engines::new();
-    engines.green.refuse_to_load(Some("the weights of layer 3 are missing"));
-    let house = House::ready(&engines).await;
-    let url = house.data("/v2/models/m/versions/2/infer");
-    let answer = house.client.post(&url, v2_json(&[ROW])).await.expect(503);
-    assert_says(&answer, &["version 2", "the weights of layer 3 are missing"]);
-    assert_invites_another_try(&answer);
-    house.client.post(&house.data(INFER), v2_json(&[ROW])).await.expect(200);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_model_whose_weighted_versions_are_all_gone_is_503() {
-    let engines = Engines::new();
-    engines.blue.refuse_to_load(Some("no"));
-    let house = House::ready(&engines).await;
-    let answer = house.client.post(&house.data(INFER), v2_json(&[ROW])).await.expect(503);
-    assert_says(&answer, &["no ready version", "weight"]);
-    assert_invites_another_try(&answer);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_draining_gateway_is_503_to_probes_while_it_finishes_what_is_inside() {
-    let Busy { house, engines, inside } = Busy::with(&[ROW], |_| {}).await;
-    let House { mut running, client, folder: _folder } = house;
-    let admin = format!("http://{}", running.admin);
-    let leaving = tokio::spawn(async move { (running.drain().await, running.stop().await) });
-    let asked = async { while client.get(&format!("{admin}/readyz")).await.status != 503 {} };
-    tokio::time::timeout(Duration::from_secs(30), asked).await.unwrap();
-    client.get(&format!("{admin}/livez")).await.expect(200);
-    engines.blue.open();
-    inside.await.unwrap().expect(200);
-    let (answered, _) = leaving.await.unwrap();
-    assert!(answered);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_too_many_is_503() {
-    let limit = |config: &mut Config| config.ingress.max_connections = count(1);
-    let house = House::ready_with(&Engines::new(), limit).await;
-    let only = tokio::net::TcpStream::connect(house.running.data).await.unwrap();
-    let connected = |scrape: &crate::scrape::Scrape| scrape.sum("tidegate_connections", &[]) == 1.0;
-    house.until("the connection is known", connected).await;
-    // It is told at once, before it has sent a word.
-    let mut other = tokio::net::TcpStream::connect(house.running.data).await.unwrap();
-    let mut told = String::new();
-    other.read_to_string(&mut told).await.unwrap();
-    assert!(told.starts_with("HTTP/1.1 503 "), "{told}");
-    assert!(told.contains("\r\nretry-after: 1\r\n"), "{told}");
-    assert!(told.ends_with("{\"error\":\"too many connections\"}"), "{told}");
-    drop(only);
 }
 
 #[tokio::test(flavor = "multi_thread")]
