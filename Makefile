@@ -13,6 +13,7 @@ CONFIG ?= examples/digits/tidegate.toml
 ORT = $(shell $(PYTHON) scripts/fetch_onnxruntime.py --print-path)
 TIDEGATE := target/release-fast/tidegate
 VENV := .deps/venv-conformance
+BENCH_VENV := .deps/venv-bench
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
 .PHONY: help run build onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance bench clean-deps
@@ -73,15 +74,21 @@ conformance: onnxruntime $(VENV)/installed ## standard clients against the real 
 	@cargo build --workspace --bins --locked
 	ORT_DYLIB_PATH="$(ORT)" $(VENV)/bin/python -m pytest -q tests/conformance
 
-bench: onnxruntime ## gateway against raw ONNX Runtime, in one run
-	@ORT_DYLIB_PATH="$(ORT)" cargo run --profile release-fast --locked -p tidegate-benches --
+bench: onnxruntime $(BENCH_VENV)/installed ## the gateway against raw ONNX Runtime and bare HTTP, the queue against a ring
+	@$(BENCH_VENV)/bin/python benches/models/make_models.py .deps/bench-models
+	cargo build --profile release-fast --locked -p tidegate-gateway -p tidegate-benches
+	export ORT_DYLIB_PATH="$(ORT)"
+	target/release-fast/tidegate-benches gateway $(BENCH_ARGS)
+	target/release-fast/tidegate-benches queue
 
 clean-deps: ## remove everything that was fetched
 	@rm -rf .deps
 
-# The stamp carries the pins' date: the environment is remade only when the pins change.
+# The stamp carries the pins' date: an environment is remade only when its pins change.
 $(VENV)/installed: tests/conformance/requirements.txt
-	@rm -rf $(VENV)
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+$(BENCH_VENV)/installed: benches/models/requirements.txt
+$(VENV)/installed $(BENCH_VENV)/installed:
+	@rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@

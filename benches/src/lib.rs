@@ -1,1 +1,0 @@
-//! Benchmarks: each asks a question against a baseline in the same run.

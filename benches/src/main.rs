@@ -1,0 +1,61 @@
+//! Benchmarks. Each asks a question against a baseline, in the same run and interleaved with it,
+//! because an absolute number holds only on the machine and in the minute where it was taken.
+//!
+//! `tidegate-benches gateway`: what does the way from HTTP to the model and back cost?
+//! `tidegate-benches queue`: what does our queue cost over a bare ring?
+//!
+//! Nothing here is asserted: the figures are for people to read. What is checked is that the
+//! measured thing did its work, so every answer of every server is looked at.
+
+mod bare;
+mod gateway;
+mod output;
+mod queue;
+mod statistics;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The allocator of the gateway, so that the baselines do not differ from it in that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Tidegate's benchmarks; each prints Markdown.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-benches")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The gateway against raw ONNX Runtime and against a bare HTTP server
+    Gateway(gateway::Options),
+    /// The batcher's queue against crossbeam's ArrayQueue and tokio's mpsc
+    Queue(queue::Options),
+    /// The bare HTTP server itself; `gateway` starts it
+    #[command(hide = true)]
+    Bare(bare::Options),
+}
+
+fn main() -> ExitCode {
+    // SAFETY: nothing has started a thread yet.
+    unsafe { tidegate_backend_ort::disable_telemetry() };
+    let done = match Cli::parse().command {
+        Command::Gateway(options) => gateway::run(&options),
+        Command::Queue(options) => queue::run(&options),
+        Command::Bare(options) => bare::run(options),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tidegate-benches: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
