@@ -141,12 +141,12 @@ impl ModelSet {
 fn warn_of_missing_versions(name: &ModelName, model: &Model) {
     let missing = |version: &Version| !model.versions.contains_key(version);
     for (label, version) in model.traffic.labels.iter().filter(|(_, version)| missing(version)) {
-        warn!(model = %name, %label, %version, "label of a version that is not in the repository");
+        warn!(model = %name, %label, version = version.get(), "label of a version that is not in the repository");
     }
     for (version, weight) in model.traffic.weights.iter().flat_map(Weights::iter) {
         if missing(&version) {
             let weight = weight.get();
-            warn!(model = %name, %version, weight, "weight of a version that is not in the repository");
+            warn!(model = %name, version = version.get(), weight, "weight of a version that is not in the repository");
         }
     }
 }

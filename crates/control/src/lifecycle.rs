@@ -120,7 +120,7 @@ impl ControlPlane {
     ) -> Result<(), LoadError> {
         let (signature, status) = (prepared.signature().clone(), prepared.status.clone());
         if let BatchingStatus::Unbatched { reason } = &status {
-            warn!(%model, %version, reason, "requests of this version do not share batches");
+            warn!(%model, version = version.get(), reason, "requests of this version do not share batches");
         }
         let unbatched = matches!(status, BatchingStatus::Unbatched { .. });
         self.telemetry.set_unbatched(model, version, unbatched);
@@ -164,8 +164,8 @@ impl ControlPlane {
 
 fn announce(model: &ModelName, version: Version, state: VersionState, reason: Option<&str>) {
     if state == VersionState::Failed {
-        warn!(%model, %version, %state, reason, "version state");
+        warn!(%model, version = version.get(), %state, reason, "version state");
     } else {
-        info!(%model, %version, %state, "version state");
+        info!(%model, version = version.get(), %state, "version state");
     }
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use tidegate_control::{ControlConfig, ControlError, ControlPlane};
 use tidegate_inference::ModelName;
 use tidegate_ingress::IngressConfig;
+use tidegate_proto::JsonLimits;
 use tidegate_router::Limits;
 use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
 use toml::de::DeTable;
@@ -197,6 +198,10 @@ fn read_limits(section: Section<'_>, config: &mut Config) {
         let message =
             format!("expected at most max_bytes_in_flight ({all} bytes), got {body} bytes");
         section.mistake("max_body_size", message);
+    }
+    if ingress.max_json_depth > JsonLimits::MAX_DEPTH {
+        let (most, got) = (JsonLimits::MAX_DEPTH, ingress.max_json_depth);
+        section.mistake("max_json_depth", format!("expected at most {most}, got {got}"));
     }
     section.unknown_keys();
 }

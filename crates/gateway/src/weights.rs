@@ -27,6 +27,7 @@ pub struct Weights {
         long,
         value_name = "URL",
         env = "TIDEGATE_ADMIN",
+        hide_env_values = true,
         default_value = "http://127.0.0.1:8502",
         value_parser = AdminUrl::parse
     )]

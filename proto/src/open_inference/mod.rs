@@ -22,6 +22,3 @@ pub use metadata::{
 pub use reply::{Reply, RequestedOutput};
 pub use request::{InferRequest, decode_infer};
 pub use response::{Encoded, encode_infer};
-
-/// The protocol extensions that this translation honours, for [`server_metadata`].
-pub const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "classification", "parameters"];

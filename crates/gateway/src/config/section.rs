@@ -130,7 +130,8 @@ impl<'a> Section<'a> {
 
     /// Reports a mistake that shows only when values are held against each other.
     pub fn mistake(&self, key: &'static str, message: impl Into<String>) {
-        let origin = match (self.overriding(key), self.entry(key)) {
+        let over = self.overriding(key).or_else(|| self.overriding_all_models(key));
+        let origin = match (over, self.entry(key)) {
             (Some(from), _) => from.origin.clone(),
             (None, Some((at, _))) => self.document.origin(Some(at)),
             (None, None) => Origin::Unset,
@@ -191,6 +192,13 @@ impl<'a> Section<'a> {
     fn overriding(&self, key: &str) -> Option<&'a Override> {
         let dotted = self.dotted(key);
         self.document.overrides.iter().find(|from| from.key == dotted)
+    }
+
+    /// What is set for every model over the file beats what the file says of one.
+    fn overriding_all_models(&self, key: &str) -> Option<&'a Override> {
+        let for_all = format!("defaults.{key}");
+        let of_a_model = self.path.starts_with("models.");
+        self.document.overrides.iter().find(|from| of_a_model && from.key == for_all)
     }
 
     fn overridden<V: Value>(&self, key: &str, from: &Override) -> Option<V> {

@@ -186,6 +186,21 @@ fn the_environment_beats_the_file_for_every_model() {
 }
 
 #[test]
+fn a_mistake_between_the_environment_and_a_model_is_laid_at_the_environment() {
+    let file = File::new(&format!("{GOOD}[models.a]\nmax_batch_size = 4\n"));
+    let text = file.read(&[("defaults.batch_size", "8")]).unwrap_err();
+    let mistake = "models.a.batch_size: expected at most max_batch_size (4), got 8";
+    let line = text.lines().find(|line| line.contains(mistake)).unwrap();
+    assert!(!line.contains("not set"), "{line}");
+}
+
+#[test]
+fn the_json_depth_has_a_bound() {
+    let text = File::new(&format!("{GOOD}[limits]\nmax_json_depth = 1001")).read(&[]).unwrap_err();
+    assert!(text.contains("limits.max_json_depth: expected at most 1000, got 1001"), "{text}");
+}
+
+#[test]
 fn one_batch_size_alone_adapts_the_other() {
     let sizes = |more: &str| {
         let model = good(more).control.defaults;
