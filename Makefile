@@ -14,6 +14,8 @@ ORT = $(shell $(PYTHON) scripts/fetch_onnxruntime.py --print-path)
 TIDEGATE := target/release-fast/tidegate
 VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
+# For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
+BENCH_ARGS ?=
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
 .PHONY: help run build onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance bench clean-deps
