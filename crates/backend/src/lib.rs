@@ -4,6 +4,7 @@
 //! [`InstanceGroup`] know nothing of engines. Nothing here waits for I/O or touches a wire format.
 
 mod engine;
+mod leadership;
 mod mock;
 mod safety;
 mod worker;

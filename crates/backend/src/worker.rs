@@ -1,21 +1,19 @@
 //! The threads that pull batches from one version's queue: one thread for each instance.
 //!
-//! Whoever holds the batcher's lock is the leader: it forms the next batch, or parks until there is
-//! one. It lets go of the lock *before* it runs the batch, so the next free thread leads at once:
-//! forming is serial, execution parallel, and no dispatcher thread stands in between. A leader that
-//! parks keeps the lock on purpose: the others have nothing to do before it wakes.
+//! Who of them forms the next batch is decided in `leadership`.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
-use tidegate_batcher::{Batch, Batcher, InputBuffers, RunTimes, Step};
+use tidegate_batcher::{Batch, Batcher, InputBuffers, RunTimes};
 use tidegate_telemetry::ModelMetrics;
 
 use crate::Instance;
 use crate::engine::run_caught;
+use crate::leadership::{Leadership, Sleeper, Turn};
 
 /// Linux keeps this many bytes of a thread's name.
 const NAME_BYTES: usize = 15;
@@ -39,13 +37,12 @@ impl InstanceGroup {
         batcher: Batcher,
         metrics: Arc<ModelMetrics>,
     ) -> io::Result<Self> {
-        let batcher = Arc::new(Mutex::new(Some(batcher)));
+        let leadership = Arc::new(Leadership::new(batcher));
         let mut group = Self { workers: Vec::with_capacity(instances.len()) };
-        // Nobody leads before everybody is there.
-        let mut held = batcher.lock().unwrap_or_else(PoisonError::into_inner);
         for (number, instance) in instances.into_iter().enumerate() {
             let worker = Worker {
-                batcher: Arc::clone(&batcher),
+                number,
+                leadership: Arc::clone(&leadership),
                 instance,
                 buffers: InputBuffers::default(),
                 metrics: Arc::clone(&metrics),
@@ -54,14 +51,12 @@ impl InstanceGroup {
             match thread::Builder::new().name(name).spawn(move || worker.work()) {
                 Ok(handle) => group.workers.push(handle),
                 Err(error) => {
-                    *held = None;
-                    drop(held);
+                    leadership.abandon();
                     group.join();
                     return Err(error);
                 }
             }
         }
-        drop(held);
         Ok(group)
     }
 
@@ -86,8 +81,8 @@ fn short_name(name: &str, number: usize) -> String {
 }
 
 struct Worker {
-    /// `None` when the group did not come about.
-    batcher: Arc<Mutex<Option<Batcher>>>,
+    number: usize,
+    leadership: Arc<Leadership>,
     instance: Box<dyn Instance>,
     buffers: InputBuffers,
     metrics: Arc<ModelMetrics>,
@@ -96,25 +91,19 @@ struct Worker {
 impl Worker {
     fn work(mut self) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        while let Some((batch, dispatched)) = self.lead(&waker) {
-            self.execute(batch, dispatched);
-        }
-    }
-
-    /// Waits for leadership, then for a batch. `None` when there will never be another one.
-    fn lead(&self, waker: &Waker) -> Option<(Batch, Instant)> {
-        let mut batcher = self.batcher.lock().unwrap_or_else(PoisonError::into_inner);
-        let batcher = batcher.as_mut()?;
-        let context = &mut Context::from_waker(waker);
+        let me = Sleeper { worker: self.number, waker };
         loop {
             let now = Instant::now();
-            let step = batcher.step(now);
-            self.metrics.queue_depth(batcher.queue_len());
-            match step {
-                Step::Dispatch(batch) => return Some((batch, now)),
-                Step::WaitUntil(instant) => park(batcher, context, Some(instant)),
-                Step::Idle => park(batcher, context, None),
-                Step::Closed => return None,
+            let (turn, waiting) = self.leadership.take_turn(&me, now);
+            self.metrics.queue_depth(waiting);
+            match turn {
+                Turn::Execute(batch) => self.execute(batch, now),
+                // Sleep may end early or for no reason: then the next turn is another sleep.
+                Turn::Sleep(None) => thread::park(),
+                Turn::Sleep(Some(until)) => {
+                    thread::park_timeout(until.saturating_duration_since(Instant::now()));
+                }
+                Turn::Leave => return,
             }
         }
     }
@@ -137,21 +126,6 @@ impl Worker {
         }
         let scattered = executed.elapsed();
         self.metrics.batch(facts, gathered - dispatched, executed - gathered, scattered);
-    }
-}
-
-/// Until there is news or the instant has come. Parking may end for no reason: it is asked again.
-fn park(batcher: &mut Batcher, context: &mut Context<'_>, until: Option<Instant>) {
-    while batcher.poll_news(context).is_pending() {
-        let Some(until) = until else {
-            thread::park();
-            continue;
-        };
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
-        }
-        thread::park_timeout(left);
     }
 }
 

@@ -38,6 +38,8 @@ pub struct Batcher {
     arrivals: Arc<Arrivals<Member>>,
     batching: Arc<Batching>,
     buckets: HashMap<u64, Bucket>,
+    /// The memory of a bucket that was emptied, for the next one.
+    spare: VecDeque<Waiting>,
     /// Rows ever taken out of `arrivals`.
     taken: u64,
     /// The place of the next arrival.
@@ -47,7 +49,6 @@ pub struct Batcher {
     knows_closed: bool,
 }
 
-#[derive(Default)]
 struct Bucket {
     members: VecDeque<Waiting>,
     rows: usize,
@@ -68,6 +69,7 @@ impl Batcher {
             arrivals,
             batching,
             buckets: HashMap::new(),
+            spare: VecDeque::new(),
             taken: 0,
             next_place: 0,
             wanted: 1,
@@ -89,6 +91,8 @@ impl Batcher {
         self.drop_stale_heads(now);
         while let Some((key, due)) = self.oldest_due(now) {
             if let Some(batch) = self.form(key, due, now) {
+                // What is left behind may be due as well: the next step need not wait for news.
+                self.wanted = u64::from(self.buckets.is_empty());
                 return Step::Dispatch(batch);
             }
         }
@@ -99,8 +103,9 @@ impl Batcher {
         self.wait()
     }
 
-    /// Ready when something happened that makes another [`Batcher::step`] worthwhile: enough rows
-    /// arrived to complete a batch, or the queue closed. Otherwise the waker is registered.
+    /// Ready when another [`Batcher::step`] is worthwhile: enough rows arrived to complete a batch, the
+    /// queue closed, or the last batch left requests behind. Otherwise the waker is registered, and
+    /// stays so until the next step.
     pub fn poll_news(&mut self, context: &mut Context<'_>) -> Poll<()> {
         self.arrivals.poll_pushed(context, self.taken + self.wanted, self.knows_closed)
     }
@@ -113,7 +118,10 @@ impl Batcher {
                 // Two shapes with one hash: the second takes the next number.
                 key = key.wrapping_add(1);
             }
-            let bucket = self.buckets.entry(key).or_default();
+            let bucket = self
+                .buckets
+                .entry(key)
+                .or_insert_with(|| Bucket { members: std::mem::take(&mut self.spare), rows: 0 });
             bucket.rows += member.rows;
             bucket.members.push_back(Waiting { place: self.next_place, member });
             self.next_place += 1;
@@ -181,9 +189,7 @@ impl Batcher {
         let target = self.policy().map_or(1, BatchPolicy::batch_size);
         let bucket = self.buckets.get_mut(&key)?;
         if due == CloseReason::Target && !bucket.still_holds(target, now, &self.arrivals) {
-            if bucket.members.is_empty() {
-                self.buckets.remove(&key);
-            }
+            self.remove_if_empty(key);
             return None;
         }
         let mut members = Vec::with_capacity(bucket.members.len().min(max_rows));
@@ -205,10 +211,16 @@ impl Batcher {
                 members.push(next);
             }
         }
-        if bucket.members.is_empty() {
-            self.buckets.remove(&key);
-        }
+        self.remove_if_empty(key);
         (!members.is_empty()).then(|| Batch::new(members, closed_by, Arc::clone(&self.batching)))
+    }
+
+    fn remove_if_empty(&mut self, key: u64) {
+        if self.buckets.get(&key).is_some_and(|bucket| bucket.members.is_empty())
+            && let Some(bucket) = self.buckets.remove(&key)
+        {
+            self.spare = bucket.members;
+        }
     }
 
     /// Until the oldest head has waited its delay, or some bucket could reach its target.

@@ -4,7 +4,7 @@
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tidegate_batcher::{
@@ -173,4 +173,22 @@ fn a_long_thread_name_keeps_its_number() {
     assert_eq!(short_name("tidegate-digits-2", 0), "tidegate-digi-0");
     assert_eq!(short_name("tidegate-dígíts", 12), "tidegate-dí-12");
     assert_eq!(short_name("m-1", 3), "m-1-3");
+}
+
+/// Four callers, each of whom waits for its answer before it asks again, so that the workers fall
+/// asleep and are woken all the time: a forgotten request would hang its caller.
+#[test]
+fn among_three_workers_no_request_is_slept_on() {
+    let house = house(3, Duration::from_micros(50));
+    thread::scope(|scope| {
+        for caller in 0..4 {
+            let house = &house;
+            scope.spawn(move || {
+                for _ in 0..2_000 {
+                    assert_eq!(row(&wait(house.submit(caller)).unwrap()), caller);
+                }
+            });
+        }
+    });
+    house.close();
 }
