@@ -46,9 +46,11 @@ fmt-check: ## fail if the Rust code is not formatted
 	$(call step,format)
 	@cargo fmt --all --check
 
-lint: ## clippy, with warnings denied
+lint: ## clippy and rustdoc, with warnings denied
 	$(call step,clippy)
 	@cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(call step,documentation)
+	@RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
 test-rust: onnxruntime ## unit, integration and documentation tests
 	$(call step,unit and integration tests)

@@ -1,7 +1,7 @@
 //! Accepts HTTP on the data port; bytes to requests, responses and errors to bytes; drains.
 //!
 //! It knows wire formats (through `tidegate-proto`) and statuses, and no route: behind it stands any
-//! [`Admission`](tidegate_inference::Admission). Limits on size, time and number are kept here, before
+//! [`Admission`]. Limits on size, time and number are kept here, before
 //! anybody behind has to care.
 //!
 //! One request: [`route`] finds the endpoint, `infer` walks it through admission, body, decode, inference and
