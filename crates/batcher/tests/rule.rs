@@ -358,7 +358,9 @@ fn a_dropped_batcher_leaves_nobody_waiting() {
 }
 
 #[test]
-fn a_target_above_the_cap_is_no_policy() {
+fn a_target_above_the_cap_or_an_endless_delay_is_no_policy() {
     let size = |n| NonZeroUsize::new(n).unwrap();
     assert!(BatchPolicy::new(size(9), size(8), MS).is_err());
+    assert!(BatchPolicy::new(size(8), size(8), BatchPolicy::LONGEST_DELAY).is_ok());
+    assert!(BatchPolicy::new(size(8), size(8), Duration::MAX).is_err());
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use tidegate_batcher::BatchPolicy;
 use tidegate_control::{ModelConfig, Target};
 use tidegate_inference::{Label, ModelName, Version};
 
@@ -88,12 +89,16 @@ impl Partial {
                 format!("expected at most max_batch_size ({max_batch_size}), got {batch_size}");
             section.mistake("batch_size", message);
         }
+        let delay = self.max_queue_delay.unwrap_or(usual.max_queue_delay);
+        if delay > BatchPolicy::LONGEST_DELAY {
+            section.mistake("max_queue_delay", "expected at most an hour");
+        }
         let config = ModelConfig {
             labels: self.labels.unwrap_or_default(),
             weights: self.weights.unwrap_or_default(),
             batch_size,
             max_batch_size,
-            max_queue_delay: self.max_queue_delay.unwrap_or(usual.max_queue_delay),
+            max_queue_delay: delay,
             max_queue_size: self.max_queue_size.unwrap_or(usual.max_queue_size),
             instances: self.instances.unwrap_or(usual.instances),
             intra_op_threads: self.intra_op_threads.unwrap_or(usual.intra_op_threads),

@@ -78,12 +78,12 @@ max_batch_size = 8
 "#,
     );
     let expected = r#"16 mistakes in the configuration:
-  environment DEFAULTS.MAX_QUEUE_DELAY: defaults.max_queue_delay: expected a duration with its unit (us, ms, s, m or h), such as "50ms", got "5"
+  environment DEFAULTS.MAX_QUEUE_DELAY: defaults.max_queue_delay: expected a duration of at most a year with its unit (us, ms, s, m or h), such as "50ms", got "5"
   tidegate.toml:3: repository.path: expected a folder, got nowhere
   tidegate.toml:4: repository.default_model: expected a model name: 1 to 255 bytes, no '/', '\', ':' or control characters, not starting with a dot, got "a/b"
   tidegate.toml:7: data.address: expected an IP address and port, such as "127.0.0.1:8501", got "localhost:8501"
   tidegate.toml:10: limits.max_body_size: expected a size with its unit (B, KiB, MiB or GiB), such as "64MiB", got "64MB"
-  tidegate.toml:11: limits.request_timeout: expected a duration with its unit (us, ms, s, m or h), such as "50ms", got 30
+  tidegate.toml:11: limits.request_timeout: expected a duration of at most a year with its unit (us, ms, s, m or h), such as "50ms", got 30
   tidegate.toml:12: limits.max_requests_in_flight: expected a whole number from 1, got 0
   tidegate.toml:14: logs: no such key; did you mean 'log'?
   tidegate.toml:18: defaults.batchsize: no such key; did you mean 'batch_size'?
@@ -192,6 +192,13 @@ fn a_mistake_between_the_environment_and_a_model_is_laid_at_the_environment() {
     let mistake = "models.a.batch_size: expected at most max_batch_size (4), got 8";
     let line = text.lines().find(|line| line.contains(mistake)).unwrap();
     assert!(!line.contains("not set"), "{line}");
+}
+
+#[test]
+fn nobody_waits_longer_than_an_hour_for_company() {
+    let text =
+        File::new(&format!("{GOOD}[models.a]\nmax_queue_delay = \"61m\"")).read(&[]).unwrap_err();
+    assert!(text.contains("models.a.max_queue_delay: expected at most an hour"), "{text}");
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub struct Share(pub u32);
 pub struct Count(pub NonZeroUsize);
 
 impl Value for Duration {
-    const EXPECTED: &'static str = "a duration with its unit (us, ms, s, m or h), such as \"50ms\"";
+    const EXPECTED: &'static str =
+        "a duration of at most a year with its unit (us, ms, s, m or h), such as \"50ms\"";
 
     fn from_text(text: &str) -> Option<Self> {
         let (number, unit) = split_unit(text);
@@ -48,7 +49,9 @@ impl Value for Duration {
             "h" => 3600.0,
             _ => return None,
         };
-        Self::try_from_secs_f64(decimal(number)? * seconds).ok()
+        let duration = Self::try_from_secs_f64(decimal(number)? * seconds).ok()?;
+        // Beyond a year it is a slip of the pen, and sums of instants must not overflow.
+        (duration <= Self::from_secs(365 * 24 * 3600)).then_some(duration)
     }
 }
 
@@ -216,6 +219,8 @@ mod tests {
         for bad in ["", "50", "ms", "-1s", "1e3s", "infs", "50 ms", "50msec", "1d", "1.2.3s"] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
+        assert_eq!(parse("8760h"), Some(Duration::from_secs(365 * 24 * 3600)));
+        assert_eq!(parse("8761h"), None);
         assert_eq!(parse(&format!("{}h", "9".repeat(40))), None);
     }
 
