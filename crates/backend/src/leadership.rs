@@ -51,28 +51,28 @@ impl Leadership {
         shift.wake_all();
     }
 
-    /// One worker's turn at the batcher. The second value is the number of requests that wait.
-    pub(crate) fn take_turn(&self, me: &Sleeper, now: Instant) -> (Turn, usize) {
+    /// One worker's turn at the batcher.
+    pub(crate) fn take_turn(&self, me: &Sleeper, now: Instant) -> Turn {
         let mut shift = self.lock();
         let Shift { batcher: Some(batcher), sleepers } = &mut *shift else {
-            return (Turn::Leave, 0);
+            return Turn::Leave;
         };
         sleepers.retain(|sleeper| sleeper.worker != me.worker);
         let until = match batcher.step(now) {
             Step::Dispatch(batch) => {
                 register(batcher, sleepers.last());
-                return (Turn::Execute(batch), batcher.queue_len());
+                return Turn::Execute(batch);
             }
             Step::WaitUntil(instant) => Some(instant),
             Step::Idle => None,
             Step::Closed => {
                 shift.wake_all();
-                return (Turn::Leave, 0);
+                return Turn::Leave;
             }
         };
         sleepers.push(me.clone());
         register(batcher, sleepers.last());
-        (Turn::Sleep(until), batcher.queue_len())
+        Turn::Sleep(until)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shift> {
@@ -146,7 +146,7 @@ mod tests {
 
         fn turn(&self, worker: usize) -> Turn {
             let me = Sleeper { worker, waker: Arc::clone(&self.beds[worker]).into() };
-            self.leadership.take_turn(&me, self.now).0
+            self.leadership.take_turn(&me, self.now)
         }
 
         fn sleeps(&self, worker: usize) -> bool {

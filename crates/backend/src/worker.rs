@@ -94,9 +94,7 @@ impl Worker {
         let me = Sleeper { worker: self.number, waker };
         loop {
             let now = Instant::now();
-            let (turn, waiting) = self.leadership.take_turn(&me, now);
-            self.metrics.queue_depth(waiting);
-            match turn {
+            match self.leadership.take_turn(&me, now) {
                 Turn::Execute(batch) => self.execute(batch, now),
                 // Sleep may end early or for no reason: then the next turn is another sleep.
                 Turn::Sleep(None) => thread::park(),

@@ -77,11 +77,6 @@ impl Batcher {
         }
     }
 
-    /// Requests that wait, here or on their way here.
-    pub fn queue_len(&self) -> usize {
-        self.arrivals.len()
-    }
-
     /// Decides, as of `now`.
     pub fn step(&mut self, now: Instant) -> Step {
         self.arrivals.awake();

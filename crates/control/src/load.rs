@@ -137,6 +137,8 @@ impl Prepared {
                 .map_err(|error| {
                     LoadError::new(format!("its threads cannot be started: {error}"))
                 })?;
+        let waiting = Arc::downgrade(&queue);
+        metrics.watch_queue(move || waiting.upgrade().map_or(0, |queue| queue.len()));
         let lane = Lane { version, signature: self.signature, queue, metrics };
         Ok(Running { lane: Arc::new(lane), instances })
     }

@@ -84,7 +84,9 @@ impl<'a> Visit<'a> {
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
         if self.written {
-        } else if thread::panicking() {
+            return;
+        }
+        if thread::panicking() {
             self.write(ErrorKind::Internal.as_str(), 500, None, 0);
         } else {
             self.write("caller_gone", CALLER_GONE, None, 0);

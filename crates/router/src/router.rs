@@ -82,7 +82,6 @@ impl Passage {
         let now = Instant::now();
         timeline.stamp(Stage::Enqueued, now);
         let answer = lane.queue.submit(inputs, self.deadline, now)?;
-        lane.metrics.queue_depth(lane.queue.len());
 
         let deadline = tokio::time::Instant::from_std(self.deadline.instant());
         let Answered { outputs: mut all, times, batch } =

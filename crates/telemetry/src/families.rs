@@ -9,7 +9,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tidegate_inference::{CloseReason, ErrorKind, ModelName, Version, VersionState};
+use tidegate_inference::{ModelName, Version};
 
 use crate::connections::ConnectionMetrics;
 use crate::histogram::Histogram;
@@ -58,63 +58,6 @@ macro_rules! families {
             }
         }
     };
-}
-
-impl Families {
-    /// Takes a version's series away; handles that are still held count on, unseen.
-    pub fn forget(&self, labels: &ModelLabels) {
-        let key = |word: Word| (labels.clone(), word);
-        for outcome in ["response", "caller_gone"] {
-            self.requests.remove(&key([("outcome", outcome)]));
-        }
-        for kind in ErrorKind::ALL {
-            self.requests.remove(&key([("outcome", kind.as_str())]));
-        }
-        for reason in CloseReason::ALL {
-            self.batches.remove(&key([("closed_by", reason.as_str())]));
-        }
-        for reason in TRITON_REASONS {
-            self.nv_failure.remove(&key([("reason", reason)]));
-        }
-        for state in VersionState::ALL {
-            self.version_state.remove(&key([("state", state.as_str())]));
-        }
-        for counter in [
-            &self.accepted,
-            &self.rows,
-            &self.nv_success,
-            &self.nv_count,
-            &self.nv_exec_count,
-            &self.nv_request_us,
-            &self.nv_queue_us,
-            &self.nv_input_us,
-            &self.nv_infer_us,
-            &self.nv_output_us,
-        ] {
-            counter.remove(labels);
-        }
-        for gauge in [
-            &self.in_flight,
-            &self.queue_depth,
-            &self.route_weight,
-            &self.version_unbatched,
-            &self.nv_pending,
-        ] {
-            gauge.remove(labels);
-        }
-        for histogram in [
-            &self.request_duration,
-            &self.queue_delay,
-            &self.gather_duration,
-            &self.execution_duration,
-            &self.scatter_duration,
-            &self.batch_rows,
-            &self.batch_requests,
-        ] {
-            histogram.remove(labels);
-        }
-        self.nv_load_seconds.remove(labels);
-    }
 }
 
 /// Why a request failed, in Triton's words.

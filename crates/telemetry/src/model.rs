@@ -3,6 +3,8 @@
 //! Every method is a few relaxed additions: no look-up, no lock, no allocation. For every request that was
 //! accepted, exactly one of `responded`, `errored` and `caller_gone` is to be called.
 
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -12,7 +14,6 @@ use tidegate_inference::{BatchFacts, CloseReason, ErrorKind, ModelName, Stage, T
 use crate::families::{Families, ModelLabels, TRITON_REASONS};
 use crate::histogram::Histogram;
 
-#[derive(Debug)]
 pub struct ModelMetrics {
     accepted: Counter,
     responses: Counter,
@@ -21,6 +22,7 @@ pub struct ModelMetrics {
     errors: [Counter; ErrorKind::ALL.len()],
     in_flight: Gauge,
     queue_depth: Gauge,
+    waiting: Mutex<Option<Waiting>>,
     rows: Counter,
     request_duration: Histogram,
     queue_delay: Histogram,
@@ -33,6 +35,8 @@ pub struct ModelMetrics {
     batches: [Counter; CloseReason::ALL.len()],
     triton: Triton,
 }
+
+type Waiting = Box<dyn Fn() -> usize + Send + Sync>;
 
 /// The same events in Triton's words.
 #[derive(Debug)]
@@ -69,6 +73,7 @@ impl ModelMetrics {
             errors: ErrorKind::ALL.map(|kind| outcome([("outcome", kind.as_str())])),
             in_flight: families.in_flight.get_or_create_owned(labels),
             queue_depth: families.queue_depth.get_or_create_owned(labels),
+            waiting: Mutex::default(),
             rows: families.rows.get_or_create_owned(labels),
             request_duration: families.request_duration.get_or_create_owned(labels),
             queue_delay: families.queue_delay.get_or_create_owned(labels),
@@ -122,12 +127,19 @@ impl ModelMetrics {
         self.triton.canceled.inc();
     }
 
-    /// Requests that wait now. Set after each change by whoever made it: a count kept here would
-    /// miss those that leave the queue because their caller hung up.
-    pub fn queue_depth(&self, requests: usize) {
-        let requests = i64::try_from(requests).unwrap_or(i64::MAX);
-        self.queue_depth.set(requests);
-        self.triton.pending.set(requests);
+    /// Whom to ask how many requests wait; asked at every scrape. Counting them here would cost every
+    /// request, and writing down what two threads saw would sometimes keep the older number.
+    pub fn watch_queue(&self, waiting: impl Fn() -> usize + Send + Sync + 'static) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(waiting));
+    }
+
+    /// Brings up to date what is only looked at by a scrape.
+    pub(crate) fn refresh(&self) {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = waiting.as_ref().map_or(0, |waiting| waiting());
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.queue_depth.set(waiting);
+        self.triton.pending.set(waiting);
     }
 
     /// A batch was executed.
@@ -140,6 +152,12 @@ impl ModelMetrics {
         self.scatter_duration.observe_duration(scatter);
         self.triton.count.inc_by(facts.rows as u64);
         self.triton.exec_count.inc();
+    }
+}
+
+impl fmt::Debug for ModelMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModelMetrics").finish_non_exhaustive()
     }
 }
 

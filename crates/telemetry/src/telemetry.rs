@@ -28,18 +28,11 @@ impl Telemetry {
         Arc::new(Self { registry, families, models: Mutex::default() })
     }
 
-    /// The handles of one version; the same ones for the same pair, until it is forgotten.
+    /// The handles of one version; the same ones for the same pair.
     pub fn model(&self, model: &ModelName, version: Version) -> Arc<ModelMetrics> {
         let make = || ModelMetrics::new(&self.families, &ModelLabels::new(model, version));
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(models.entry((model.clone(), version)).or_insert_with(|| Arc::new(make())))
-    }
-
-    /// The series of an unloaded version go away. Call it when its last request has ended.
-    pub fn forget(&self, model: &ModelName, version: Version) {
-        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        models.remove(&(model.clone(), version));
-        self.families.forget(&ModelLabels::new(model, version));
     }
 
     pub fn set_version_state(&self, model: &ModelName, version: Version, current: VersionState) {
@@ -79,6 +72,9 @@ impl Telemetry {
 
     /// All metrics as Prometheus's text format 0.0.4; send it as [`crate::CONTENT_TYPE`].
     pub fn encode(&self) -> String {
+        for metrics in self.models.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            metrics.refresh();
+        }
         exposition::encode(&self.registry).expect("writing into a String does not fail")
     }
 }
@@ -91,6 +87,7 @@ impl fmt::Debug for Telemetry {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
 
     use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline};
@@ -115,8 +112,7 @@ mod tests {
         for _ in 0..3 {
             metrics.accepted();
         }
-        metrics.queue_depth(3);
-        metrics.queue_depth(1);
+        metrics.watch_queue(|| 1);
         metrics.responded(&timeline, 4);
         metrics.errored(ErrorKind::Overloaded);
         metrics.caller_gone();
@@ -214,14 +210,21 @@ mod tests {
     }
 
     #[test]
-    fn a_forgotten_version_leaves_no_series() {
+    fn every_scrape_asks_the_queue_anew() {
         let telemetry = Telemetry::new();
-        busy(&telemetry);
         let (model, version) = digits();
-        telemetry.forget(&model, version);
-        let left = scrape(&telemetry).samples;
-        let of_model = left.iter().find(|s| s.labels.iter().any(|(name, _)| name == "model"));
-        assert!(of_model.is_none(), "{of_model:?}");
+        let waiting = Arc::new(AtomicUsize::new(3));
+        let asked = Arc::clone(&waiting);
+        telemetry.model(&model, version).watch_queue(move || asked.load(Ordering::Relaxed));
+        let depth = || {
+            let labels = [("model", "di\"gits"), ("version", "2")];
+            let exposition = scrape(&telemetry);
+            ["tidegate_queue_depth", "nv_inference_pending_request_count"]
+                .map(|name| exposition.value(name, &labels))
+        };
+        assert_eq!(depth(), [Some(3.0); 2]);
+        waiting.store(0, Ordering::Relaxed);
+        assert_eq!(depth(), [Some(0.0); 2]);
     }
 
     #[test]
