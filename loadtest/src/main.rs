@@ -1,0 +1,3 @@
+//! The `tidegate-loadtest` program.
+
+fn main() {}
