@@ -325,6 +325,10 @@ pub struct LoadProgress {
 
 impl fmt::Display for Validity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.valid { f.write_str("valid") } else { write!(f, "INVALID: {}", self.reasons.join("; ")) }
+        if self.valid {
+            f.write_str("valid")
+        } else {
+            write!(f, "INVALID: {}", self.reasons.join("; "))
+        }
     }
 }

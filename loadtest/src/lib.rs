@@ -12,6 +12,7 @@ pub mod arrivals;
 pub mod ceiling;
 pub mod compare;
 pub mod engine;
+pub mod failure;
 pub mod figures;
 pub mod histogram;
 pub mod load;
@@ -22,4 +23,5 @@ pub mod scenario;
 pub mod search;
 pub mod statistics;
 pub mod target;
-pub mod units;
+
+pub use failure::Failure;

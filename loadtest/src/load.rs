@@ -72,7 +72,9 @@ pub enum Behaviour {
     /// Reads nothing of the answer for this time after it was sent.
     SlowToRead(Duration),
     /// Hangs up so long after sending, answered or not.
-    HangsUp { after: Duration },
+    HangsUp {
+        after: Duration,
+    },
 }
 
 /// One network address of the server under load.
