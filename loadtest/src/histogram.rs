@@ -15,6 +15,9 @@ use serde::{Deserialize, Serialize};
 const HIGHEST: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
 
+const COARSE_LOWEST: u64 = 1_000;
+const COARSE_DIGITS: u8 = 2;
+
 #[derive(Clone)]
 pub struct Recorded(Histogram<u64>);
 
@@ -74,6 +77,39 @@ impl Recorded {
 impl Default for Recorded {
     fn default() -> Self {
         Self(Histogram::new_with_bounds(1, HIGHEST, DIGITS).expect("the bounds are in order"))
+    }
+}
+
+/// Two digits, small enough that every second of a long run keeps one.
+#[derive(Clone)]
+pub struct Coarse(Histogram<u32>);
+
+impl Coarse {
+    pub fn record(&mut self, value: Duration) {
+        let nanoseconds = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
+        self.0.saturating_record(nanoseconds.clamp(COARSE_LOWEST, HIGHEST));
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("both have the same range");
+    }
+
+    /// None in an empty histogram.
+    pub fn ms(&self, quantile: f64) -> Option<f64> {
+        (!self.0.is_empty()).then(|| in_ms(self.0.value_at_quantile(quantile)))
+    }
+
+    pub fn max_ms(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| in_ms(self.0.max()))
+    }
+}
+
+impl Default for Coarse {
+    fn default() -> Self {
+        Self(
+            Histogram::new_with_bounds(COARSE_LOWEST, HIGHEST, COARSE_DIGITS)
+                .expect("the bounds are in order"),
+        )
     }
 }
 

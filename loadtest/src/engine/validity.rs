@@ -1,0 +1,116 @@
+//! Whether a run measured the server, or its own generator.
+//!
+//! Rules, each with what it protects from:
+//!
+//! - *Late.* The generator turned to requests so long after they were due that it shows in the latencies.
+//! - *Saturated.* A generator thread used nearly all of a core: whatever was slow may have been the client.
+//! - *Short.* Requests that were due never became due: the generator ended before its schedule.
+//! - *Empty.* Nothing was answered rightly.
+//! - *Interrupted.*
+
+use crate::figures::{ArrivalFigures, GeneratorFigures, Latency, Validity};
+
+/// Lateness below these is noise of the system's timers and says nothing.
+const LATE_P50_MS: f64 = 0.25;
+const LATE_P99_MS: f64 = 1.0;
+/// And above them it may be this share of the latency that it spoils.
+const LATE_SHARE: f64 = 0.1;
+/// Of one core.
+const SATURATED: f64 = 0.9;
+/// Of the requests that were due: below it the wait for connections deserves a word.
+const WAITED_SHARE: f64 = 0.01;
+
+pub struct Evidence<'a> {
+    pub arrivals: &'a ArrivalFigures,
+    pub generator: &'a GeneratorFigures,
+    /// Corrected where there is such a thing.
+    pub latency: &'a Latency,
+    pub open: bool,
+    pub requests: u64,
+    /// Requests that the schedule had in the whole load, and those that the generator turned to.
+    pub scheduled: Option<u64>,
+    pub turned_to: u64,
+    pub interrupted: bool,
+}
+
+pub fn judge(evidence: &Evidence<'_>) -> Validity {
+    let mut reasons = Vec::new();
+    if evidence.interrupted {
+        reasons.push("interrupted before its end".to_owned());
+    }
+    if evidence.latency.samples == 0 {
+        reasons.push(format!(
+            "none of {} requests was answered rightly: there is nothing to measure",
+            evidence.requests
+        ));
+    }
+    reasons.extend(late(evidence));
+    let busiest = evidence.generator.busiest_thread;
+    if busiest > SATURATED {
+        reasons.push(format!(
+            "the generator was saturated: a thread of it used {:.0} % of a core, and up to {:.0} % is fine; \
+             more --threads, or a lower rate",
+            busiest * 100.0,
+            SATURATED * 100.0
+        ));
+    }
+    if let Some(scheduled) = evidence.scheduled
+        && evidence.turned_to < scheduled
+        && !evidence.interrupted
+    {
+        let turned_to = evidence.turned_to;
+        reasons.push(format!("the generator sent {turned_to} of {scheduled} scheduled requests"));
+    }
+    Validity { valid: reasons.is_empty(), reasons, notes: notes(evidence) }
+}
+
+fn late(evidence: &Evidence<'_>) -> Option<String> {
+    let lateness = evidence.generator.lateness.as_ref()?;
+    let spoils = |late: f64, floor: f64, latency: f64| late > floor && late > LATE_SHARE * latency;
+    let latency = evidence.latency;
+    if !spoils(lateness.p50_ms, LATE_P50_MS, latency.p50_ms)
+        && !spoils(lateness.p99_ms, LATE_P99_MS, latency.p99_ms)
+    {
+        return None;
+    }
+    Some(format!(
+        "the generator fell behind its schedule: late by {:.2} ms at p50 and {:.2} ms at p99, \
+         against latencies of {:.2} ms and {:.2} ms",
+        lateness.p50_ms, lateness.p99_ms, latency.p50_ms, latency.p99_ms
+    ))
+}
+
+fn notes(evidence: &Evidence<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let samples = evidence.latency.samples;
+    for (name, quantile, ms) in [
+        ("p99", 0.99_f64, evidence.latency.p99_ms),
+        ("p99.9", 0.999, evidence.latency.p999_ms),
+        ("p99.99", 0.9999, evidence.latency.p9999_ms),
+    ] {
+        // A hundred samples beyond a percentile is where it begins to hold still.
+        let wanted = (100.0 / (1.0 - quantile)).round();
+        if samples > 0 && (samples as f64) < wanted {
+            notes.push(format!(
+                "{name} ({ms:.2} ms) stands on {samples} samples; about {wanted} make it steady"
+            ));
+            break;
+        }
+    }
+    let waited = evidence.generator.waited;
+    if waited as f64 > WAITED_SHARE * evidence.requests as f64 {
+        let longest = evidence.generator.wait.as_ref().map_or(0.0, |wait| wait.max_ms);
+        notes.push(format!(
+            "{waited} of {} requests waited for a free connection, up to {longest:.0} ms: the wait counts in their \
+             latency; --connections allows more at once",
+            evidence.requests
+        ));
+    }
+    if !evidence.open {
+        notes.push(format!(
+            "closed loop ({}): a slow answer delays the next request, so these latencies say nothing about a rate",
+            evidence.arrivals.pattern
+        ));
+    }
+    notes
+}
