@@ -6,9 +6,6 @@
 
 mod model;
 mod overrides;
-mod problem;
-mod section;
-mod suggestion;
 mod summary;
 mod value;
 
@@ -17,19 +14,21 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tidegate_configuration::{Count, Section, Size, Source};
+pub use tidegate_configuration::{Origin, Override, Problem, Problems};
 use tidegate_control::{ControlConfig, ControlError, ControlPlane};
 use tidegate_inference::ModelName;
 use tidegate_ingress::IngressConfig;
 use tidegate_proto::JsonLimits;
 use tidegate_router::Limits;
 use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
-use toml::de::DeTable;
 
 use model::Models;
-pub use overrides::{Override, Overrides};
-pub use problem::{Origin, Problem, Problems};
-use section::{Document, Section};
-use value::{Count, Size};
+pub use overrides::Overrides;
+use value::Written;
+
+/// What mistakes are in.
+const SUBJECT: &str = "the configuration";
 
 /// Everything that `tidegate serve` needs to know.
 #[derive(Clone, Debug)]
@@ -78,35 +77,8 @@ impl Config {
     /// # Errors
     /// Every mistake that was found.
     pub fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Problems> {
-        let read = file.map_or(Ok(String::new()), std::fs::read_to_string);
-        let text = read.as_deref().unwrap_or_default();
-        let document = Document {
-            file,
-            text,
-            overrides: &overrides.0,
-            problems: std::cell::RefCell::default(),
-        };
-        if let Err(error) = &read {
-            document.report(document.origin(None), "", format!("cannot be read: {error}"));
-        }
-        let (table, faults) = DeTable::parse_recoverable(text);
-        for fault in &faults {
-            let origin = document.origin(fault.span().map(|span| span.start));
-            document.report(origin, "", format!("not TOML: {}", fault.message()));
-        }
-        let config = compose(&Section::root(&document, table.get_ref()));
-        let mut problems = document.problems.into_inner();
-        if read.is_err() || !faults.is_empty() {
-            // What is missing or odd in a file that was not understood is mostly an echo of that.
-            problems.retain(|problem| problem.key.is_empty());
-        }
-        if problems.is_empty() {
-            problems = missing_in_repository(&config.control);
-        }
-        match Problems::new(problems) {
-            Some(problems) => Err(problems),
-            None => Ok(config),
-        }
+        let config = Source { subject: SUBJECT, file, overrides: &overrides.0 }.read(compose)?;
+        Problems::new(SUBJECT, missing_in_repository(&config.control)).map_or(Ok(config), Err)
     }
 }
 
@@ -118,7 +90,11 @@ fn missing_in_repository(config: &ControlConfig) -> Vec<Problem> {
         Err(ControlError::Config(messages)) => messages,
         Err(other) => vec![other.to_string()],
     };
-    let problem = |message| Problem { origin: Origin::Repository, key: String::new(), message };
+    let problem = |message| Problem {
+        origin: Origin::Beside("model repository"),
+        key: String::new(),
+        message,
+    };
     messages.into_iter().map(problem).collect()
 }
 
@@ -135,7 +111,6 @@ fn compose(root: &Section<'_>) -> Config {
     let models = Models::read(root);
     config.control.defaults = models.defaults;
     config.control.models = models.named;
-    root.unknown_keys();
     config
 }
 
@@ -158,7 +133,7 @@ fn read_repository(section: Section<'_>) -> (PathBuf, Option<ModelName>) {
         }
         _ => {}
     }
-    let default_model = section.value("default_model");
+    let default_model = section.value("default_model").map(|Written(name)| name);
     section.unknown_keys();
     (path.unwrap_or_default(), default_model)
 }
@@ -208,8 +183,8 @@ fn read_limits(section: Section<'_>, config: &mut Config) {
 
 fn read_process(root: &Section<'_>, config: &mut Config) {
     let log = root.section("log");
-    set(&mut config.log.filter, log.value("level"));
-    set(&mut config.access, log.value("access_sample"));
+    set(&mut config.log.filter, log.value("level").map(|Written(filter)| filter));
+    set(&mut config.access, log.value("access_sample").map(|Written(sampling)| sampling));
     log.unknown_keys();
     let onnxruntime = root.section("onnxruntime");
     config.onnxruntime = onnxruntime.path("library");

@@ -7,11 +7,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use tidegate_batcher::BatchPolicy;
+use tidegate_configuration::{Count, Section};
 use tidegate_control::{ModelConfig, Target};
 use tidegate_inference::{Label, ModelName, Version};
 
-use super::section::Section;
-use super::value::{Count, Share};
+use super::value::{Share, Written};
 
 pub struct Models {
     pub defaults: ModelConfig,
@@ -38,7 +38,9 @@ impl Models {
         let for_all = Partial::read(&section);
         let defaults = for_all.clone().complete(&section);
         section.unknown_keys();
-        let named = root.section("models").named_sections().into_iter().map(|(name, section)| {
+        // What is set for every model over the file beats what the file says of one.
+        let sections = root.section("models").special_case_of("defaults").named_sections();
+        let named = sections.into_iter().map(|(Written(name), section)| {
             let own = Partial::read(&section);
             let config = overrides.clone().or(own).or(for_all.clone()).complete(&section);
             section.unknown_keys();
@@ -51,12 +53,13 @@ impl Models {
 impl Partial {
     fn read(section: &Section<'_>) -> Self {
         let count = |key| section.value(key).map(|Count(count)| count);
-        let labels = section.pairs("labels");
-        let weights: Option<Vec<(Target, Share)>> = section.pairs("weights");
+        let labels: Option<Vec<(Written<Label>, Written<Version>)>> = section.pairs("labels");
+        let weights: Option<Vec<(Written<Target>, Share)>> = section.pairs("weights");
         Self {
-            labels: labels.map(|labels| labels.into_iter().collect()),
+            labels: labels
+                .map(|labels| labels.into_iter().map(|(label, to)| (label.0, to.0)).collect()),
             weights: weights.map(|weights| {
-                weights.into_iter().map(|(to, Share(weight))| (to, weight)).collect()
+                weights.into_iter().map(|(Written(to), Share(weight))| (to, weight)).collect()
             }),
             batch_size: count("batch_size"),
             max_batch_size: count("max_batch_size"),

@@ -4,16 +4,7 @@
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use super::problem::Origin;
-
-/// A value from outside the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Override {
-    /// Dotted.
-    pub key: &'static str,
-    pub text: String,
-    pub origin: Origin,
-}
+use tidegate_configuration::{Origin, Override};
 
 struct Entry {
     flag: &'static str,

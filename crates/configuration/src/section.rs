@@ -9,49 +9,30 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::overrides::Override;
-use super::problem::{Origin, Problem};
-use super::suggestion::nearest;
-use super::value::Value;
-
-/// The file and what lies over it.
-pub struct Document<'a> {
-    pub file: Option<&'a Path>,
-    pub text: &'a str,
-    pub overrides: &'a [Override],
-    pub problems: RefCell<Vec<Problem>>,
-}
+use crate::problem::Origin;
+use crate::source::{Document, Override};
+use crate::suggestion::nearest;
+use crate::value::{Value, shown, unexpected, unexpected_name};
 
 pub struct Section<'a> {
     document: &'a Document<'a>,
     /// Dotted; empty for the root.
     path: String,
     table: Option<&'a DeTable<'a>>,
+    /// Where it stands in the file.
+    at: Option<usize>,
+    /// The section whose overrides hold for this one too.
+    general: Option<&'static str>,
     known: RefCell<Vec<&'static str>>,
 }
 
-impl Document<'_> {
-    pub fn report(&self, origin: Origin, key: impl Into<String>, message: impl Into<String>) {
-        let problem = Problem { origin, key: key.into(), message: message.into() };
-        self.problems.borrow_mut().push(problem);
-    }
-
-    pub fn origin(&self, offset: Option<usize>) -> Origin {
-        let line = offset.map(|at| self.text.bytes().take(at).filter(|b| *b == b'\n').count() + 1);
-        match self.file {
-            Some(file) => Origin::File { name: file.display().to_string(), line },
-            None => Origin::Unset,
-        }
-    }
-}
-
 impl<'a> Section<'a> {
-    pub fn root(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Self {
+    pub(crate) fn root(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Self {
         Self::new(document, String::new(), Some(table))
     }
 
     fn new(document: &'a Document<'a>, path: String, table: Option<&'a DeTable<'a>>) -> Self {
-        Self { document, path, table, known: RefCell::default() }
+        Self { document, path, table, at: None, general: None, known: RefCell::default() }
     }
 
     /// What flags and environment say about this section, without the file.
@@ -67,7 +48,38 @@ impl<'a> Section<'a> {
             let message = format!("expected a table, got {}", shown(value));
             self.document.report(self.document.origin(Some(at)), self.dotted(key), message);
         }
-        Self::new(self.document, self.dotted(key), table)
+        let at = entry.map(|(at, _)| at);
+        Self { at, ..Self::new(self.document, self.dotted(key), table) }
+    }
+
+    /// The sections of an array of tables, in the order of the file; empty when there is none.
+    pub fn list(&self, key: &'static str) -> Vec<Self> {
+        let Some((at, value)) = self.entry(key) else { return Vec::new() };
+        let Some(array) = value.as_array() else {
+            let message = format!("expected [[{}]], got {}", self.dotted(key), shown(value));
+            self.document.report(self.document.origin(Some(at)), self.dotted(key), message);
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (index, value) in array.iter().enumerate() {
+            let path = format!("{}[{index}]", self.dotted(key));
+            let at = Some(value.span().start);
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    sections.push(Self { at, ..Self::new(self.document, path, Some(table)) });
+                }
+                None => {
+                    let message = format!("expected a table, got {}", shown(value.get_ref()));
+                    self.document.report(self.document.origin(at), path, message);
+                }
+            }
+        }
+        sections
+    }
+
+    /// What flags and environment say about the section `general` holds for this one and those in it too.
+    pub fn special_case_of(self, general: &'static str) -> Self {
+        Self { general: Some(general), ..self }
     }
 
     /// The sections of a table whose keys are names, such as `models`.
@@ -78,7 +90,9 @@ impl<'a> Section<'a> {
             let origin = self.document.origin(Some(key.span().start));
             match (N::from_text(key.get_ref()), value.get_ref().as_table()) {
                 (Some(name), Some(table)) => {
-                    sections.push((name, Self::new(self.document, dotted, Some(table))));
+                    let at = Some(key.span().start);
+                    let inner = Self::new(self.document, dotted, Some(table));
+                    sections.push((name, Self { at, general: self.general, ..inner }));
                 }
                 (None, _) => {
                     self.document.report(origin, dotted, unexpected_name::<N>(key.get_ref()));
@@ -119,6 +133,39 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A value without which there is no going on: that it is missing is reported.
+    pub fn required<V: Value>(&self, key: &'static str) -> Option<V> {
+        let read = self.value(key);
+        if read.is_none() && !self.is_reported(key) {
+            self.missing(key, format!("expected {}, got nothing", V::EXPECTED));
+        }
+        read
+    }
+
+    /// The values of an array; `None` when there is no array.
+    pub fn values<V: Value>(&self, key: &'static str) -> Option<Vec<V>> {
+        let (at, value) = self.entry(key)?;
+        let Some(array) = value.as_array() else {
+            let message = format!("expected an array, got {}", shown(value));
+            self.document.report(self.document.origin(Some(at)), self.dotted(key), message);
+            return None;
+        };
+        let read = array.iter().filter_map(|value| {
+            let read = V::from_toml(value.get_ref());
+            if read.is_none() {
+                let origin = self.document.origin(Some(value.span().start));
+                self.document.report(origin, self.dotted(key), unexpected::<V>(value.get_ref()));
+            }
+            read
+        });
+        Some(read.collect())
+    }
+
+    /// The value as it stands in the file, for what has no fixed form.
+    pub fn raw(&self, key: &'static str) -> Option<&'a DeValue<'a>> {
+        self.entry(key).map(|(_, value)| value)
+    }
+
     /// A path: relative to the file where the file says it, else to the working folder.
     pub fn path(&self, key: &'static str) -> Option<PathBuf> {
         let in_file: Option<PathBuf> = self.in_file(key);
@@ -130,12 +177,18 @@ impl<'a> Section<'a> {
 
     /// Reports a mistake that shows only when values are held against each other.
     pub fn mistake(&self, key: &'static str, message: impl Into<String>) {
-        let over = self.overriding(key).or_else(|| self.overriding_all_models(key));
+        let over = self.overriding(key).or_else(|| self.overriding_general(key));
         let origin = match (over, self.entry(key)) {
             (Some(from), _) => from.origin.clone(),
             (None, Some((at, _))) => self.document.origin(Some(at)),
             (None, None) => Origin::Unset,
         };
+        self.document.report(origin, self.dotted(key), message);
+    }
+
+    /// Reports what is not there, at the place of the section that lacks it.
+    pub fn missing(&self, key: &'static str, message: impl Into<String>) {
+        let origin = self.at.map_or(Origin::Unset, |at| self.document.origin(Some(at)));
         self.document.report(origin, self.dotted(key), message);
     }
 
@@ -194,11 +247,9 @@ impl<'a> Section<'a> {
         self.document.overrides.iter().find(|from| from.key == dotted)
     }
 
-    /// What is set for every model over the file beats what the file says of one.
-    fn overriding_all_models(&self, key: &str) -> Option<&'a Override> {
-        let for_all = format!("defaults.{key}");
-        let of_a_model = self.path.starts_with("models.");
-        self.document.overrides.iter().find(|from| of_a_model && from.key == for_all)
+    fn overriding_general(&self, key: &str) -> Option<&'a Override> {
+        let dotted = format!("{}.{key}", self.general?);
+        self.document.overrides.iter().find(|from| from.key == dotted)
     }
 
     fn overridden<V: Value>(&self, key: &str, from: &Override) -> Option<V> {
@@ -212,25 +263,5 @@ impl<'a> Section<'a> {
 
     fn dotted(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
-    }
-}
-
-fn unexpected<V: Value>(value: &DeValue<'_>) -> String {
-    format!("expected {}, got {}", V::EXPECTED, shown(value))
-}
-
-fn unexpected_name<N: Value>(name: &str) -> String {
-    format!("expected {}, got {name:?}", N::EXPECTED)
-}
-
-fn shown(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{text:?}"),
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(yes) => yes.to_string(),
-        DeValue::Datetime(_) => "a date".to_owned(),
-        DeValue::Array(_) => "an array".to_owned(),
-        DeValue::Table(_) => "a table".to_owned(),
     }
 }

@@ -1,4 +1,4 @@
-//! A mistake in the configuration: where it is, which key, what is wrong. Collected, so that an operator
+//! A mistake in a file: where it is, which key, what is wrong. Collected, so that an operator
 //! sees all of them at once.
 
 use std::fmt;
@@ -14,8 +14,8 @@ pub enum Origin {
     },
     /// Nowhere: it is missing.
     Unset,
-    /// The models that are there do not fit what is said of them.
-    Repository,
+    /// Another thing than the file does not fit what the file says of it.
+    Beside(&'static str),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,18 +28,21 @@ pub struct Problem {
 
 /// At least one mistake; each on a line of its own, in the order of flags, environment and file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    subject: &'static str,
+    all: Vec<Problem>,
+}
 
 impl Problems {
-    /// `None` when there is nothing to complain about.
-    pub(super) fn new(mut problems: Vec<Problem>) -> Option<Self> {
+    /// Mistakes in `subject`, such as `the configuration`; `None` when there is nothing to complain about.
+    pub fn new(subject: &'static str, mut problems: Vec<Problem>) -> Option<Self> {
         problems.sort();
         problems.dedup();
-        (!problems.is_empty()).then_some(Self(problems))
+        (!problems.is_empty()).then_some(Self { subject, all: problems })
     }
 
     pub fn as_slice(&self) -> &[Problem] {
-        &self.0
+        &self.all
     }
 }
 
@@ -51,7 +54,7 @@ impl fmt::Display for Origin {
             Self::File { name, line: Some(line) } => write!(f, "{name}:{line}"),
             Self::File { name, line: None } => f.write_str(name),
             Self::Unset => f.write_str("not set"),
-            Self::Repository => f.write_str("model repository"),
+            Self::Beside(name) => f.write_str(name),
         }
     }
 }
@@ -68,9 +71,9 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let noun = if self.0.len() == 1 { "mistake" } else { "mistakes" };
-        write!(f, "{} {noun} in the configuration:", self.0.len())?;
-        self.0.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+        let noun = if self.all.len() == 1 { "mistake" } else { "mistakes" };
+        write!(f, "{} {noun} in {}:", self.all.len(), self.subject)?;
+        self.all.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
     }
 }
 
