@@ -81,6 +81,9 @@ pub struct Run {
     pub validity: Validity,
     /// By the second in which a request was due.
     pub series: Vec<Second>,
+    /// Parts of the recorded time, where somebody asked for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<WindowFigures>,
 }
 
 impl Run {
@@ -176,6 +179,9 @@ pub struct ServerFigures {
     pub batch_rows: BTreeMap<u32, u64>,
     /// Mean rows of a batch: every answer of a batch tells its size, so answers are weighted by 1 / size.
     pub mean_batch_rows: Option<f64>,
+    /// Answers by the version of the model that gave them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<u64, u64>,
     pub queue: Option<Latency>,
     pub execute: Option<Latency>,
     /// From Triton's statistics, before and after.
@@ -183,6 +189,21 @@ pub struct ServerFigures {
     /// User and system time of the server's process over the recorded time, where its process id was given.
     pub cpu_s: Option<f64>,
     pub cpu_us_per_request: Option<f64>,
+}
+
+/// What became of the requests that were due in a part of the recorded time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WindowFigures {
+    /// By the drive's clock, like [`Run::start_s`].
+    pub from_s: f64,
+    pub to_s: f64,
+    pub requests: u64,
+    pub goodput: Option<Goodput>,
+    /// From the intended send time, of right answers; in a closed loop from the time the caller turned to it.
+    pub latency: Latency,
+    pub endings: BTreeMap<Ending, EndingFigures>,
+    /// As in [`ServerFigures::versions`].
+    pub versions: BTreeMap<u64, u64>,
 }
 
 /// The difference of two readings of `/v2/models/<model>/stats`.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +43,8 @@ pub struct Load {
     pub behaviour: Behaviour,
     /// Goodput counts right answers within this, from the intended send time.
     pub slo: Option<Duration>,
+    /// Parts of the drive, by its clock, that are told apart besides: what was due in them.
+    pub windows: Vec<Range<Duration>>,
 }
 
 /// How a connection speaks.

@@ -137,6 +137,8 @@ pub struct ServerFacts {
     pub execute: Option<Duration>,
     /// Rows in the batch, everybody's.
     pub batch_rows: Option<u32>,
+    /// The version of the model that answered, where the format tells it.
+    pub version: Option<u64>,
 }
 
 /// The verdict on one answer.

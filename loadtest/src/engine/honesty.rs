@@ -156,6 +156,7 @@ fn load(endpoints: &[Arc<Scripted>], arrivals: &str, duration: Duration) -> Load
         timeout: Duration::from_secs(30),
         behaviour: Behaviour::Normal,
         slo: Some(100 * MS),
+        windows: Vec::new(),
     }
 }
 
@@ -327,6 +328,31 @@ async fn warm_up_is_sent_and_not_recorded() {
     assert_eq!(server.asked.load(Ordering::Relaxed), 1000);
     assert_eq!(run.requests, 500);
     assert!(run.latency.unwrap().max_ms < 13.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_tells_what_was_due_in_it_and_recorded() {
+    let server = Scripted::new(Transport::Http1, |n, _| match n {
+        0..300 => Reply::After(10 * MS),
+        300..400 => Reply::Status(429),
+        _ => Reply::After(80 * MS),
+    });
+    let seconds = |from: u64, to: u64| Duration::from_secs(from)..Duration::from_secs(to);
+    let load = Load {
+        start: Duration::from_secs(1),
+        warm_up: Duration::from_secs(1),
+        windows: vec![seconds(0, 4), seconds(4, 5), seconds(5, 6), seconds(60, 61)],
+        ..load(&[server], "constant:100", Duration::from_secs(5))
+    };
+    let run = driven(load).await;
+    let requests: Vec<u64> = run.windows.iter().map(|window| window.requests).collect();
+    // The first began before the load did and holds its warm-up; the last comes after its end.
+    assert_eq!(requests, [200, 100, 100, 0]);
+    let [fast, refused, slow, empty] = &run.windows[..] else { panic!("{:?}", run.windows) };
+    assert!(fast.latency.max_ms < 13.0 && slow.latency.min_ms > 79.0, "{fast:?} {slow:?}");
+    assert_eq!(refused.endings.keys().collect::<Vec<_>>(), [&Ending::Refused]);
+    assert_eq!(slow.goodput.as_ref().map(|goodput| goodput.share), Some(1.0));
+    assert!(empty.endings.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

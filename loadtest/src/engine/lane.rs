@@ -25,6 +25,8 @@ const MOST_WAITING: usize = 1 << 20;
 pub struct Lane {
     pub load: Load,
     pub window: Window,
+    /// Of the load's own windows, in their order.
+    parts: Vec<Window>,
     pub tally: RefCell<Tally>,
     connections: usize,
     open: Rc<Cell<usize>>,
@@ -64,6 +66,11 @@ impl Lane {
         let from = start + load.start + load.warm_up;
         Self {
             window: Window { start: from, end: from + load.duration },
+            parts: load
+                .windows
+                .iter()
+                .map(|part| Window { start: start + part.start, end: start + part.end })
+                .collect(),
             load,
             tally: RefCell::default(),
             connections,
@@ -312,7 +319,8 @@ impl Lane {
             ended,
         };
         let rows = self.load.questions[job.question].rows;
-        self.tally.borrow_mut().record(Ended { times, rows, judged }, &self.window);
+        let ended = Ended { times, rows, judged };
+        self.tally.borrow_mut().record(ended, &self.window, &self.parts);
         self.in_flight.set(self.in_flight.get() - 1);
         if self.in_flight.get() == 0 {
             self.all_ended.notify_one();

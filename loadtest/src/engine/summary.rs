@@ -1,18 +1,20 @@
 //! From what was collected to the figures of a report.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use super::collection::Collected;
 use super::validity::{self, Evidence};
 use crate::figures::{
     ArrivalFigures, EndingFigures, GeneratorFigures, Goodput, Latency, Run, Second, ServerFigures,
+    WindowFigures,
 };
 use crate::histogram::Recorded;
 use crate::load::{Arrivals, Load};
 use crate::question::Ending;
 
-use super::tally::SecondTally;
+use super::tally::{EndingTally, PartTally, SecondTally};
 
 /// What is known of the drive as a whole.
 pub struct Drive {
@@ -58,6 +60,7 @@ pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Ru
     let server = ServerFigures {
         mean_batch_rows: mean_batch_rows(&recorded.batch_rows),
         batch_rows: recorded.batch_rows,
+        versions: recorded.versions,
         queue: some(recorded.queue),
         execute: some(recorded.execute),
         statistics: None,
@@ -81,26 +84,43 @@ pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Ru
         goodput,
         latency,
         latency_uncorrected,
-        endings: recorded
-            .endings
-            .into_iter()
-            .map(|(ending, tally)| {
-                let latency = tally.latency;
-                let figures = EndingFigures {
-                    count: latency.len(),
-                    p50_ms: latency.ms(0.5),
-                    p99_ms: latency.ms(0.99),
-                    max_ms: latency.max_ms(),
-                    example: tally.example,
-                };
-                (ending, figures)
-            })
-            .collect(),
+        endings: endings(recorded.endings),
         server,
         generator,
         validity,
         series: series(recorded.seconds, load.duration),
+        windows: windows(load, recorded.parts),
     }
+}
+
+fn endings(tallies: BTreeMap<Ending, EndingTally>) -> BTreeMap<Ending, EndingFigures> {
+    let figures = |EndingTally { latency, example }| EndingFigures {
+        count: latency.len(),
+        p50_ms: latency.ms(0.5),
+        p99_ms: latency.ms(0.99),
+        max_ms: latency.max_ms(),
+        example,
+    };
+    tallies.into_iter().map(|(ending, tally)| (ending, figures(tally))).collect()
+}
+
+/// One for each window of the load, also where nothing was due in it.
+fn windows(load: &Load, mut parts: Vec<PartTally>) -> Vec<WindowFigures> {
+    parts.resize_with(load.windows.len(), PartTally::default);
+    let figures = |(window, part): (&Range<Duration>, PartTally)| {
+        let requests = part.endings.values().map(|tally| tally.latency.len()).sum();
+        let seconds = window.end.saturating_sub(window.start).as_secs_f64();
+        WindowFigures {
+            from_s: window.start.as_secs_f64(),
+            to_s: window.end.as_secs_f64(),
+            requests,
+            goodput: load.slo.map(|slo| goodput(slo, &part.corrected, requests, seconds)),
+            latency: Latency::of(part.corrected),
+            endings: endings(part.endings),
+            versions: part.versions,
+        }
+    };
+    load.windows.iter().zip(parts).map(figures).collect()
 }
 
 fn arrivals(load: &Load, requests: u64) -> ArrivalFigures {

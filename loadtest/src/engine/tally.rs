@@ -4,6 +4,7 @@
 //! place. So nothing is shared, nothing is locked, and no sample waits for another thread.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -79,6 +80,18 @@ pub struct Recording {
     pub arrived: u64,
     pub arrived_rows: u64,
     pub seconds: BTreeMap<u32, SecondTally>,
+    /// Answers by the version that gave them.
+    pub versions: BTreeMap<u64, u64>,
+    /// One for each of the load's windows, or none as long as nothing was recorded in any.
+    pub parts: Vec<PartTally>,
+}
+
+/// Of the requests that were due in one of the load's windows.
+#[derive(Default)]
+pub struct PartTally {
+    pub endings: BTreeMap<Ending, EndingTally>,
+    pub corrected: Recorded,
+    pub versions: BTreeMap<u64, u64>,
 }
 
 #[derive(Default)]
@@ -97,7 +110,7 @@ pub struct SecondTally {
 }
 
 impl Tally {
-    pub fn record(&mut self, ended: Ended, window: &Window) {
+    pub fn record(&mut self, ended: Ended, window: &Window, parts: &[Window]) {
         let Ended { times, rows, judged } = ended;
         let ending = judged.ending;
         self.ended += 1;
@@ -112,6 +125,7 @@ impl Tally {
             }
         }
         if window.contains(times.due) {
+            self.recorded.record_parts(&times, &judged, parts);
             self.recorded.record(&times, judged, window);
         }
     }
@@ -131,11 +145,10 @@ impl Recording {
                 self.uncorrected.record(times.ended - sent);
             }
         }
-        let tally = self.endings.entry(judged.ending).or_default();
-        tally.latency.record(corrected);
-        if tally.example.is_none() {
-            tally.example = judged.detail;
+        if let Some(version) = judged.server.version {
+            *self.versions.entry(version).or_default() += 1;
         }
+        self.endings.entry(judged.ending).or_default().record(corrected, judged.detail);
         if let Some(began) = times.began {
             // A wait for a connection is the server's doing; what is before and after it is ours.
             let granted = times.granted.unwrap_or(times.turned);
@@ -155,13 +168,23 @@ impl Recording {
         }
     }
 
-    pub fn add(&mut self, other: Self) {
-        for (ending, tally) in other.endings {
-            let mine = self.endings.entry(ending).or_default();
-            mine.latency.add(&tally.latency);
-            if mine.example.is_none() {
-                mine.example = tally.example;
+    fn record_parts(&mut self, times: &Times, judged: &Judged, parts: &[Window]) {
+        for (index, part) in parts.iter().enumerate() {
+            if part.contains(times.due) {
+                self.parts.resize_with(parts.len(), PartTally::default);
+                self.parts[index].record(times.ended - times.due, judged);
             }
+        }
+    }
+
+    pub fn add(&mut self, other: Self) {
+        add_endings(&mut self.endings, other.endings);
+        add_counts(&mut self.versions, other.versions);
+        self.parts.resize_with(self.parts.len().max(other.parts.len()), PartTally::default);
+        for (mine, part) in self.parts.iter_mut().zip(other.parts) {
+            add_endings(&mut mine.endings, part.endings);
+            mine.corrected.add(&part.corrected);
+            add_counts(&mut mine.versions, part.versions);
         }
         self.corrected.add(&other.corrected);
         self.uncorrected.add(&other.uncorrected);
@@ -169,9 +192,7 @@ impl Recording {
         self.wait.add(&other.wait);
         self.queue.add(&other.queue);
         self.execute.add(&other.execute);
-        for (rows, count) in other.batch_rows {
-            *self.batch_rows.entry(rows).or_default() += count;
-        }
+        add_counts(&mut self.batch_rows, other.batch_rows);
         self.arrived += other.arrived;
         self.arrived_rows += other.arrived_rows;
         for (second, tally) in other.seconds {
@@ -182,5 +203,43 @@ impl Recording {
             mine.answered += tally.answered;
             mine.latency.add(&tally.latency);
         }
+    }
+}
+
+impl PartTally {
+    fn record(&mut self, corrected: Duration, judged: &Judged) {
+        if judged.ending == Ending::Right {
+            self.corrected.record(corrected);
+        }
+        if let Some(version) = judged.server.version {
+            *self.versions.entry(version).or_default() += 1;
+        }
+        // Its example is the run's: the first of all.
+        self.endings.entry(judged.ending).or_default().record(corrected, None);
+    }
+}
+
+impl EndingTally {
+    fn record(&mut self, corrected: Duration, detail: Option<String>) {
+        self.latency.record(corrected);
+        if self.example.is_none() {
+            self.example = detail;
+        }
+    }
+}
+
+fn add_endings(mine: &mut BTreeMap<Ending, EndingTally>, other: BTreeMap<Ending, EndingTally>) {
+    for (ending, tally) in other {
+        let mine = mine.entry(ending).or_default();
+        mine.latency.add(&tally.latency);
+        if mine.example.is_none() {
+            mine.example = tally.example;
+        }
+    }
+}
+
+fn add_counts<K: Ord>(mine: &mut BTreeMap<K, u64>, other: BTreeMap<K, u64>) {
+    for (key, count) in other {
+        *mine.entry(key).or_default() += count;
     }
 }
