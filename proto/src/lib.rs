@@ -1,8 +1,9 @@
 //! The wire: every format translated to and from Tidegate's own words, in one place.
 //!
 //! Bytes in, [`tidegate_inference`] values out, and back. No I/O, no HTTP types, no clock: whoever owns the
-//! connection hands over a body and sends what it gets back. All JSON goes through one small pull
-//! reader ([`json`]) instead of `serde_json`, because three of its rules cannot be had otherwise
+//! connection hands over a body and sends what it gets back. Each format is there in both directions: as the
+//! gateway reads requests and writes answers, and as a client writes requests and reads answers. All
+//! JSON that carries tensors goes through one small pull reader ([`json`]) instead of `serde_json`, because three of its rules cannot be had otherwise
 //! without a value tree: `NaN` literals, overflow that becomes infinity, and numbers that go straight
 //! into a typed buffer of the datatype that only the model or a sibling key knows.
 //!
@@ -12,10 +13,13 @@
 //! | [`tensorflow_serving`] | TensorFlow Serving's REST API |
 //! | [`predict`] | `POST /predict`, as small Flask services do it |
 
+#[cfg(test)]
+mod any;
 mod error;
 pub mod json;
 pub mod open_inference;
 pub mod predict;
+mod role;
 pub mod tensorflow_serving;
 mod values;
 

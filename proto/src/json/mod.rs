@@ -6,6 +6,7 @@
 
 mod error;
 mod layout;
+mod members;
 mod number;
 mod reader;
 mod run;
@@ -13,6 +14,7 @@ mod tensor;
 mod writer;
 
 pub(crate) use error::JsonError;
+pub use members::{members, value_length};
 pub(crate) use reader::{Kind, Reader, Result};
 pub(crate) use tensor::{TensorReader, Text};
 pub(crate) use writer::*;

@@ -10,6 +10,7 @@ use super::JsonError;
 use super::layout::Layout;
 use super::reader::{Kind, Reader, Result};
 use super::run::read_numbers;
+use crate::role::Role;
 
 /// Padding may be missing, as TensorFlow Serving has it.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -28,6 +29,7 @@ pub(crate) enum Text {
 
 #[derive(Debug)]
 pub(crate) struct TensorReader<'n> {
+    role: Role,
     name: &'n str,
     datatype: DataType,
     text: Text,
@@ -37,14 +39,14 @@ pub(crate) struct TensorReader<'n> {
 }
 
 impl<'n> TensorReader<'n> {
-    pub(crate) fn new(name: &'n str, datatype: DataType, text: Text) -> Self {
+    pub(crate) fn new(role: Role, name: &'n str, datatype: DataType, text: Text) -> Self {
         let layout = Layout::default();
-        Self { name, datatype, text, layout, fixed: Vec::new(), strings: Vec::new() }
+        Self { role, name, datatype, text, layout, fixed: Vec::new(), strings: Vec::new() }
     }
 
     /// For a tensor whose items along the first dimension come one by one ([`Self::item`]).
-    pub(crate) fn of_items(name: &'n str, datatype: DataType, text: Text) -> Self {
-        Self { layout: Layout::of_items(), ..Self::new(name, datatype, text) }
+    pub(crate) fn of_items(role: Role, name: &'n str, datatype: DataType, text: Text) -> Self {
+        Self { layout: Layout::of_items(), ..Self::new(role, name, datatype, text) }
     }
 
     /// Makes room for `elements`, as far as the text left can hold them.
@@ -169,7 +171,7 @@ impl<'n> TensorReader<'n> {
 
     #[cold]
     fn refuse(&self, problem: &str) -> Box<JsonError> {
-        JsonError::refused(format!("input '{}': {problem}", self.name))
+        JsonError::refused(format!("{} '{}': {problem}", self.role, self.name))
     }
 }
 
@@ -194,7 +196,7 @@ mod tests {
 
     fn read_as(datatype: DataType, text: &str) -> Result<Tensor> {
         let mut reader = Reader::new(text.as_bytes(), JsonLimits::default());
-        let mut tensor = TensorReader::new("x", datatype, Text::OrBase64);
+        let mut tensor = TensorReader::new(Role::Input, "x", datatype, Text::OrBase64);
         tensor.value(&mut reader)?;
         reader.finish()?;
         tensor.finish()
@@ -272,7 +274,7 @@ mod tests {
             for (depth, fits) in [(JsonLimits::MAX_DEPTH, true), (100_000, false)] {
                 let text = deep(depth);
                 let skipped = Reader::new(text.as_bytes(), limits).skip();
-                let mut tensor = TensorReader::new("x", DataType::Fp32, Text::Plain);
+                let mut tensor = TensorReader::new(Role::Input, "x", DataType::Fp32, Text::Plain);
                 let read = tensor.value(&mut Reader::new(text.as_bytes(), limits));
                 assert_eq!((skipped.is_ok(), read.is_ok()), (fits, fits));
             }
@@ -284,7 +286,7 @@ mod tests {
     fn declared_sizes_take_no_memory() {
         let text = "[1]";
         let mut reader = Reader::new(text.as_bytes(), JsonLimits::default());
-        let mut tensor = TensorReader::new("x", DataType::Fp64, Text::Plain);
+        let mut tensor = TensorReader::new(Role::Input, "x", DataType::Fp64, Text::Plain);
         tensor.reserve(&reader, usize::MAX);
         tensor.value(&mut reader).unwrap();
         assert!(tensor.fixed.capacity() <= 64);

@@ -1,10 +1,11 @@
-//! The binary tensor extension: tensors as raw bytes behind the JSON, little-endian, row-major. Input
-//! values are windows into the body, checked but not copied.
+//! The binary tensor extension: tensors as raw bytes behind the JSON, little-endian, row-major. Values
+//! that are read are windows into the body, checked but not copied.
 
 use bytes::Bytes;
 use tidegate_inference::{DataType, Dim, Error, Shape, Signature, Tensor, TensorData};
 
 use crate::DecodeError;
+use crate::role::Role;
 
 /// Name of the header that says how many bytes of a body are JSON, in requests and responses.
 pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
@@ -39,14 +40,15 @@ impl HeaderLength {
     }
 }
 
-/// Takes the tensors out of a body's binary section, in the order of the request's `inputs`.
+/// Takes the tensors out of a body's binary section, in the order in which the JSON names them.
 pub(super) struct Section {
+    role: Role,
     rest: Bytes,
 }
 
 impl Section {
-    pub(super) fn new(rest: Bytes) -> Self {
-        Self { rest }
+    pub(super) fn new(role: Role, rest: Bytes) -> Self {
+        Self { role, rest }
     }
 
     pub(super) fn take(
@@ -58,21 +60,23 @@ impl Section {
     ) -> Result<Tensor, DecodeError> {
         if size > self.rest.len() {
             return Err(DecodeError::invalid(format!(
-                "unexpected size for input '{name}', expecting {} additional bytes for model",
+                "unexpected size for {} '{name}', expecting {} additional bytes for model",
+                self.role,
                 size - self.rest.len()
             )));
         }
-        tensor(name, datatype, shape, self.rest.split_to(size))
+        tensor(self.role, name, datatype, shape, self.rest.split_to(size))
     }
 
     /// Every byte must have been some tensor's.
-    pub(super) fn finish(self, inputs: usize) -> Result<(), DecodeError> {
+    pub(super) fn finish(self, tensors: usize) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
             return Ok(());
         }
         Err(DecodeError::invalid(format!(
-            "unexpected additional input data for model: {} bytes after the {inputs} inputs",
-            self.rest.len()
+            "unexpected additional {role} data for model: {} bytes after the {tensors} {role}s",
+            self.rest.len(),
+            role = self.role
         )))
     }
 }
@@ -101,7 +105,7 @@ pub(super) fn raw_request(body: &Bytes, signature: &Signature) -> Result<Tensor,
         let data = TensorData::Strings(vec![body.clone()]);
         return Ok(Tensor::new(name, spec.datatype, shape, data)?);
     }
-    tensor(name, spec.datatype, shape, body.clone())
+    tensor(Role::Input, name, spec.datatype, shape, body.clone())
 }
 
 /// Fills the one open dimension, if there is one, from the number of bytes.
@@ -123,26 +127,28 @@ fn raw_shape(
     Some(dims.map(|dim| if let Dim::Fixed(length) = dim { length } else { length }).collect())
 }
 
-fn tensor(
+/// A tensor from the bytes that it takes in a binary section.
+pub(crate) fn tensor(
+    role: Role,
     name: String,
     datatype: DataType,
     shape: Shape,
     bytes: Bytes,
 ) -> Result<Tensor, DecodeError> {
     let Some(size) = datatype.size() else {
-        let strings = strings(&name, &shape, bytes)?;
+        let strings = strings(role, &name, &shape, bytes)?;
         return Ok(Tensor::new(name, datatype, shape, TensorData::Strings(strings))?);
     };
     let expected = shape.elements().and_then(|elements| elements.checked_mul(size));
     match expected {
         None => {
             return Err(DecodeError::invalid(format!(
-                "input '{name}': byte size overflow: shape {shape} of {datatype} would exceed maximum size"
+                "{role} '{name}': byte size overflow: shape {shape} of {datatype} would exceed maximum size"
             )));
         }
         Some(expected) if expected != bytes.len() => {
             return Err(DecodeError::invalid(format!(
-                "input byte size mismatch for input '{name}'. Expected {expected}, got {}",
+                "{role} byte size mismatch for {role} '{name}'. Expected {expected}, got {}",
                 bytes.len()
             )));
         }
@@ -152,19 +158,19 @@ fn tensor(
         && let Some(byte) = bytes.iter().find(|byte| **byte > 1)
     {
         return Err(DecodeError::invalid(format!(
-            "input '{name}': expected BOOL bytes of 0 or 1, got {byte}"
+            "{role} '{name}': expected BOOL bytes of 0 or 1, got {byte}"
         )));
     }
     Ok(Tensor::new(name, datatype, shape, TensorData::Fixed(bytes))?)
 }
 
 /// Byte strings, each behind its length as u32.
-fn strings(name: &str, shape: &Shape, mut bytes: Bytes) -> Result<Vec<Bytes>, Error> {
+fn strings(role: Role, name: &str, shape: &Shape, mut bytes: Bytes) -> Result<Vec<Bytes>, Error> {
     let mut strings = Vec::with_capacity(shape.elements().unwrap_or(0).min(bytes.len() / 4));
     while !bytes.is_empty() {
         let Some((length, _)) = bytes.split_first_chunk::<4>() else {
             return Err(Error::invalid(format!(
-                "incomplete string length data for inference input '{name}', expecting string length \
+                "incomplete string length data for inference {role} '{name}', expecting string length \
                  data but only {} bytes available",
                 bytes.len()
             )));
@@ -173,7 +179,7 @@ fn strings(name: &str, shape: &Shape, mut bytes: Bytes) -> Result<Vec<Bytes>, Er
         let mut rest = bytes.split_off(4);
         if length > rest.len() {
             return Err(Error::invalid(format!(
-                "incomplete string data for inference input '{name}', expecting string of length \
+                "incomplete string data for inference {role} '{name}', expecting string of length \
                  {length} but only {} bytes available",
                 rest.len()
             )));
@@ -184,7 +190,7 @@ fn strings(name: &str, shape: &Shape, mut bytes: Bytes) -> Result<Vec<Bytes>, Er
     match shape.elements() {
         Some(elements) if elements == strings.len() => Ok(strings),
         expected => Err(Error::invalid(format!(
-            "unexpected number of string elements {} for inference input '{name}', expecting {}",
+            "unexpected number of string elements {} for inference {role} '{name}', expecting {}",
             strings.len(),
             expected.map_or_else(|| "too many to count".to_owned(), |count| count.to_string())
         ))),
@@ -192,7 +198,7 @@ fn strings(name: &str, shape: &Shape, mut bytes: Bytes) -> Result<Vec<Bytes>, Er
 }
 
 /// The bytes that a tensor takes in a binary section.
-pub(super) fn serialize(tensor: &Tensor) -> Result<Bytes, Error> {
+pub(crate) fn serialize(tensor: &Tensor) -> Result<Bytes, Error> {
     let strings = match tensor.data() {
         TensorData::Fixed(bytes) => return Ok(bytes.clone()),
         TensorData::Strings(strings) => strings,
@@ -201,7 +207,7 @@ pub(super) fn serialize(tensor: &Tensor) -> Result<Bytes, Error> {
     for string in strings {
         let length = u32::try_from(string.len()).map_err(|_| {
             Error::internal(format!(
-                "output '{}': a string of {} bytes does not fit the binary form",
+                "tensor '{}': a string of {} bytes does not fit the binary form",
                 tensor.name(),
                 string.len()
             ))

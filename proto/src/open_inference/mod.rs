@@ -2,13 +2,15 @@
 //!
 //! A request names datatypes and shapes itself, so it is decoded without the model; whether it fits
 //! the model is for [`Signature::arrange`] to say. Binary inputs are windows into the body, binary
-//! outputs windows into the model's answer: neither is copied.
+//! outputs windows into the model's answer: neither is copied. The other side of the conversation, requests
+//! written and answers read, is in [`encode_request`] and [`decode_response`].
 //!
 //! [`Signature::arrange`]: tidegate_inference::Signature::arrange
 
-mod binary;
+pub(crate) mod binary;
 mod classification;
-mod input;
+pub(crate) mod client;
+mod head;
 mod metadata;
 mod parameters;
 mod reply;
@@ -16,6 +18,7 @@ mod request;
 mod response;
 
 pub use binary::{HeaderLength, JSON_LENGTH_HEADER};
+pub use client::{ModelMetadata, decode_metadata, decode_response, encode_request};
 pub use metadata::{
     error_body, live, model_list, model_metadata, model_ready, ready, server_metadata,
 };

@@ -4,10 +4,11 @@ use bytes::Bytes;
 use tidegate_inference::{ParameterValue, Parameters, Signature, Tensor};
 
 use super::binary::{HeaderLength, Section, raw_request};
-use super::input::Input;
+use super::head::Head;
 use super::parameters;
 use super::reply::{Reply, read_output};
 use crate::json::{JsonError, Kind, Reader, Result};
+use crate::role::Role;
 use crate::{DecodeError, JsonLimits};
 
 #[derive(Clone, Debug)]
@@ -21,7 +22,7 @@ pub struct InferRequest {
 #[derive(Default)]
 struct Envelope {
     parameters: Parameters,
-    inputs: Option<Vec<Input>>,
+    inputs: Option<Vec<Head>>,
     reply: Reply,
 }
 
@@ -52,18 +53,18 @@ pub fn decode_infer(
             "Unable to parse 'inputs': attempt to access non-existing object member 'inputs'",
         )
     })?;
-    let inputs = fill(heads, body.slice(json_length..))?;
+    let inputs = fill(Role::Input, heads, body.slice(json_length..))?;
     Ok(InferRequest { parameters: envelope.parameters, inputs, reply: envelope.reply })
 }
 
-/// Gives each binary input its bytes.
-fn fill(heads: Vec<Input>, rest: Bytes) -> Result<Vec<Tensor>, DecodeError> {
-    let mut section = Section::new(rest);
+/// Gives each binary tensor its bytes.
+pub(super) fn fill(role: Role, heads: Vec<Head>, rest: Bytes) -> Result<Vec<Tensor>, DecodeError> {
+    let mut section = Section::new(role, rest);
     let mut inputs = Vec::with_capacity(heads.len());
     for head in heads {
         inputs.push(match head {
-            Input::Whole(tensor) => tensor,
-            Input::Binary { name, datatype, shape, size } => {
+            Head::Whole(tensor) => tensor,
+            Head::Binary { name, datatype, shape, size } => {
                 section.take(name, datatype, shape, size)?
             }
         });
@@ -103,7 +104,7 @@ impl Envelope {
         }
         let mut inputs = Vec::new();
         reader.array(|reader| {
-            inputs.push(Input::read(reader)?);
+            inputs.push(Head::read(Role::Input, reader)?);
             Ok(())
         })?;
         self.inputs = Some(inputs);

@@ -4,6 +4,7 @@ use tidegate_inference::{Dim, Shape, Signature, Tensor, TensorSpec};
 
 use super::{PredictRequest, Samples};
 use crate::json::{JsonError, Reader, Result, TensorReader, Text};
+use crate::role::Role;
 use crate::{DecodeError, JsonLimits};
 
 /// Decodes a body of `POST /predict` (decompressed).
@@ -47,7 +48,7 @@ fn read(body: &[u8], spec: &TensorSpec, limits: JsonLimits) -> Result<PredictReq
 }
 
 fn input(reader: &mut Reader<'_>, spec: &TensorSpec, samples: Samples) -> Result<Tensor> {
-    let mut tensor = TensorReader::new(&spec.name, spec.datatype, Text::OrBase64);
+    let mut tensor = TensorReader::new(Role::Input, &spec.name, spec.datatype, Text::OrBase64);
     tensor.value(reader)?;
     let found = tensor.found_shape();
     let fitted = match samples {

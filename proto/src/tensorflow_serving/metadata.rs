@@ -98,7 +98,7 @@ impl<'a> TensorInfo<'a> {
     }
 }
 
-fn dtype_name(datatype: DataType) -> &'static str {
+pub(super) fn dtype_name(datatype: DataType) -> &'static str {
     match datatype {
         DataType::Bool => "DT_BOOL",
         DataType::Uint8 => "DT_UINT8",

@@ -4,6 +4,8 @@
 //! the version that will run them. Paths and status codes are the caller's. A model has the one signature
 //! `serving_default`.
 
+mod client;
+mod forms;
 mod metadata;
 mod request;
 mod response;
@@ -14,6 +16,9 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::PrettyFormatter;
 
+use crate::role::Role;
+
+pub use client::{decode_metadata, decode_response, encode_request};
 pub use metadata::model_metadata;
 pub use request::{PredictRequest, decode_predict};
 pub use response::{encode_predict, error_body};
@@ -39,4 +44,16 @@ pub enum Form {
     Row,
     /// `inputs` and `outputs`: whole tensors.
     Column,
+}
+
+impl Form {
+    /// The member of a body that holds the tensors.
+    fn key(self, role: Role) -> &'static str {
+        match (self, role) {
+            (Self::Row, Role::Input) => "instances",
+            (Self::Row, Role::Output) => "predictions",
+            (Self::Column, Role::Input) => "inputs",
+            (Self::Column, Role::Output) => "outputs",
+        }
+    }
 }

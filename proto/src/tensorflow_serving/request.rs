@@ -1,10 +1,11 @@
 //! The body of `:predict`, row form (`instances`) or column form (`inputs`), read in one pass in
 //! whatever order its keys come. What follows the first JSON value is ignored, as the original does.
 
-use tidegate_inference::{Signature, Tensor, TensorSpec};
+use tidegate_inference::{Signature, Tensor};
 
-use super::{Form, SIGNATURE_NAME};
-use crate::json::{JsonError, Kind, Reader, Result, TensorReader, Text};
+use super::{Form, SIGNATURE_NAME, forms};
+use crate::json::{JsonError, Kind, Reader, Result};
+use crate::role::Role;
 use crate::{DecodeError, JsonLimits};
 
 #[derive(Clone, Debug)]
@@ -53,10 +54,7 @@ fn read(body: &[u8], signature: &Signature, limits: JsonLimits) -> Result<Predic
                 "Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist",
             ));
         }
-        let inputs = match form {
-            Form::Row => rows(reader, &signature.inputs)?,
-            Form::Column => columns(reader, &signature.inputs)?,
-        };
+        let inputs = forms::read(reader, form, Role::Input, &signature.inputs)?;
         request = Some(PredictRequest { form, inputs });
         Ok(())
     })?;
@@ -77,153 +75,10 @@ fn signature_name(reader: &mut Reader<'_>) -> Result<()> {
     )))
 }
 
-fn rows(reader: &mut Reader<'_>, specs: &[TensorSpec]) -> Result<Vec<Tensor>> {
-    if reader.peek()? != Kind::Array {
-        return Err(JsonError::refused("Expecting 'instances' to be a list/array"));
-    }
-    let mut rows = Rows { specs, tensors: Vec::new(), named: false, count: 0 };
-    reader.array(|reader| {
-        rows.read(reader).map_err(|error| match *error {
-            JsonError::Refused(refusal) => refusal
-                .within(format_args!(
-                    "Failed to process element: {} of 'instances' list. Error",
-                    rows.count
-                ))
-                .into(),
-            _ => error,
-        })?;
-        rows.count += 1;
-        Ok(())
-    })?;
-    if rows.count == 0 {
-        return Err(JsonError::refused("No values in 'instances' array"));
-    }
-    rows.tensors.into_iter().map(|tensor| tensor.finish_items(rows.count)).collect()
-}
-
-struct Rows<'s> {
-    specs: &'s [TensorSpec],
-    /// One for each input, once the first instance was seen.
-    tensors: Vec<TensorReader<'s>>,
-    /// Instances are objects with a member for each input.
-    named: bool,
-    count: usize,
-}
-
-impl Rows<'_> {
-    fn read(&mut self, reader: &mut Reader<'_>) -> Result<()> {
-        let named = is_named(reader, self.specs)?;
-        if self.count == 0 {
-            self.named = named;
-            self.tensors = self
-                .specs
-                .iter()
-                .map(|spec| TensorReader::of_items(&spec.name, spec.datatype, Text::OrBase64))
-                .collect();
-        } else if named != self.named {
-            return Err(JsonError::refused(if named {
-                "Expecting value/list but got object"
-            } else {
-                "Expecting object but got value/list"
-            }));
-        }
-        if named {
-            return self.read_object(reader);
-        }
-        match &mut self.tensors[..] {
-            [tensor] => tensor.item(reader),
-            tensors => Err(JsonError::refused(format!(
-                "instances is a plain list, but expecting list of objects as the model has {} inputs",
-                tensors.len()
-            ))),
-        }
-    }
-
-    fn read_object(&mut self, reader: &mut Reader<'_>) -> Result<()> {
-        let (specs, tensors) = (self.specs, &mut self.tensors);
-        let mut given = vec![false; specs.len()];
-        reader.object(|key, reader| {
-            let Some(place) = specs.iter().position(|spec| &*spec.name == key) else {
-                return Err(wrong_keys(specs, &format!("does not have named input: {key:.64}")));
-            };
-            if std::mem::replace(&mut given[place], true) {
-                return Err(wrong_keys(specs, &format!("key '{key}' is given twice")));
-            }
-            tensors[place].item(reader)
-        })?;
-        match given.iter().position(|given| !given) {
-            None => Ok(()),
-            Some(place) => {
-                Err(wrong_keys(specs, &format!("key '{}' is missing", specs[place].name)))
-            }
-        }
-    }
-}
-
-fn columns(reader: &mut Reader<'_>, specs: &[TensorSpec]) -> Result<Vec<Tensor>> {
-    if !is_named(reader, specs)? {
-        let [spec] = specs else {
-            return Err(JsonError::refused(format!(
-                "inputs is a plain value/list, but expecting an object as the model has {} inputs",
-                specs.len()
-            )));
-        };
-        return Ok(vec![column(reader, spec)?]);
-    }
-    let mut tensors: Vec<Option<Tensor>> = vec![None; specs.len()];
-    reader.object(|key, reader| {
-        let Some(place) = specs.iter().position(|spec| &*spec.name == key) else {
-            return Err(wrong_keys(specs, &format!("does not have named input: {key:.64}")));
-        };
-        match tensors[place].replace(column(reader, &specs[place])?) {
-            None => Ok(()),
-            Some(_) => Err(wrong_keys(specs, &format!("key '{key}' is given twice"))),
-        }
-    })?;
-    tensors
-        .into_iter()
-        .zip(specs)
-        .map(|(tensor, spec)| {
-            tensor.ok_or_else(|| {
-                JsonError::refused(format!(
-                    "Missing named input: {} in 'inputs' object.",
-                    spec.name
-                ))
-            })
-        })
-        .collect()
-}
-
-fn column(reader: &mut Reader<'_>, spec: &TensorSpec) -> Result<Tensor> {
-    let mut tensor = TensorReader::new(&spec.name, spec.datatype, Text::OrBase64);
-    tensor.value(reader)?;
-    tensor.finish()
-}
-
-/// The next value is an object of named inputs, not a `{"b64": ...}` value. The first key decides, so
-/// that a large object is not read twice.
-fn is_named(reader: &mut Reader<'_>, specs: &[TensorSpec]) -> Result<bool> {
-    if reader.peek()? != Kind::Object {
-        return Ok(false);
-    }
-    let input_is_called_b64 = specs.iter().any(|spec| &*spec.name == "b64");
-    Ok(input_is_called_b64 || reader.first_key()?.as_deref() != Some("b64"))
-}
-
-#[cold]
-fn wrong_keys(specs: &[TensorSpec], problem: &str) -> Box<JsonError> {
-    let mut names: Vec<&str> = specs.iter().map(|spec| &*spec.name).collect();
-    names.sort_unstable();
-    JsonError::refused(format!(
-        "JSON object: {problem}; keys must be equal to: {}",
-        names.join(",")
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use tidegate_inference::{DataType, Dim, TensorData};
+    use tidegate_inference::{DataType, Dim, TensorData, TensorSpec};
 
     use super::*;
 

@@ -5,6 +5,7 @@ use tidegate_inference::{Error, Tensor};
 
 use super::Form;
 use crate::json::{TextForm, write_item, write_json, write_nested};
+use crate::role::Role;
 
 /// One output is answered bare, several as objects by name.
 ///
@@ -13,29 +14,39 @@ use crate::json::{TextForm, write_item, write_json, write_nested};
 pub fn encode_predict(form: Form, outputs: &[Tensor]) -> Result<Bytes, Error> {
     let elements: usize = outputs.iter().map(Tensor::elements).sum();
     let mut out = Vec::with_capacity(64 + 12 * elements);
+    out.push(b'{');
+    write_member(&mut out, form, Role::Output, outputs)?;
+    out.push(b'}');
+    Ok(out.into())
+}
+
+/// The body's member that holds all tensors: `"predictions":[...]` and the like.
+pub(super) fn write_member(
+    out: &mut Vec<u8>,
+    form: Form,
+    role: Role,
+    tensors: &[Tensor],
+) -> Result<(), Error> {
+    write_json(out, form.key(role));
+    out.push(b':');
     match form {
         Form::Row => {
-            let rows = rows(outputs)?;
-            out.extend_from_slice(b"{\"predictions\":[");
-            for row in 0..rows {
+            out.push(b'[');
+            for row in 0..rows(tensors)? {
                 if row > 0 {
                     out.push(b',');
                 }
-                write_outputs(&mut out, outputs, |out, output| {
-                    write_item(out, output, row, text_form(output));
+                write_tensors(out, tensors, |out, tensor| {
+                    write_item(out, tensor, row, text_form(tensor));
                 });
             }
-            out.extend_from_slice(b"]}");
+            out.push(b']');
         }
-        Form::Column => {
-            out.extend_from_slice(b"{\"outputs\":");
-            write_outputs(&mut out, outputs, |out, output| {
-                write_nested(out, output, text_form(output));
-            });
-            out.push(b'}');
-        }
+        Form::Column => write_tensors(out, tensors, |out, tensor| {
+            write_nested(out, tensor, text_form(tensor));
+        }),
     }
-    Ok(out.into())
+    Ok(())
 }
 
 /// `{ "error": "..." }`, with the original's spaces: some clients compare text.
@@ -46,41 +57,41 @@ pub fn error_body(message: &str) -> Bytes {
     out.into()
 }
 
-fn write_outputs(
+fn write_tensors(
     out: &mut Vec<u8>,
-    outputs: &[Tensor],
+    tensors: &[Tensor],
     mut write: impl FnMut(&mut Vec<u8>, &Tensor),
 ) {
-    if let [output] = outputs {
-        return write(out, output);
+    if let [tensor] = tensors {
+        return write(out, tensor);
     }
     out.push(b'{');
-    for (index, output) in outputs.iter().enumerate() {
+    for (index, tensor) in tensors.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_json(out, &**output.name());
+        write_json(out, &**tensor.name());
         out.push(b':');
-        write(out, output);
+        write(out, tensor);
     }
     out.push(b'}');
 }
 
-/// The length that all outputs share along their first dimension.
-fn rows(outputs: &[Tensor]) -> Result<usize, Error> {
+/// The length that all tensors share along their first dimension.
+fn rows(tensors: &[Tensor]) -> Result<usize, Error> {
     let mut rows = None;
-    for output in outputs {
-        let Some(&own) = output.shape().first() else {
+    for tensor in tensors {
+        let Some(&own) = tensor.shape().first() else {
             return Err(Error::invalid(format!(
                 "Tensor name: {} has no shape information, so no rows: ask in column form",
-                output.name()
+                tensor.name()
             )));
         };
         match rows.replace(own) {
             Some(expected) if expected != own => {
                 return Err(Error::invalid(format!(
                     "Tensor name: {} has inconsistent batch size: {own} expecting: {expected}",
-                    output.name()
+                    tensor.name()
                 )));
             }
             _ => {}
@@ -89,9 +100,9 @@ fn rows(outputs: &[Tensor]) -> Result<usize, Error> {
     Ok(rows.unwrap_or(0))
 }
 
-/// Outputs called `..._bytes` are binary by convention.
-fn text_form(output: &Tensor) -> TextForm {
-    if output.name().ends_with("_bytes") { TextForm::Base64 } else { TextForm::Plain }
+/// Tensors called `..._bytes` are binary by convention.
+fn text_form(tensor: &Tensor) -> TextForm {
+    if tensor.name().ends_with("_bytes") { TextForm::Base64 } else { TextForm::Plain }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One element of a request's `inputs`: its description, and its values if they stand in the JSON.
+//! One element of a request's `inputs` or of a response's `outputs`: its description, and its values if they stand in the JSON.
 //!
 //! `data` can come before the `datatype` that says how to read it; then it is stepped over, and read
 //! when the object has ended.
@@ -8,9 +8,10 @@ use tidegate_inference::{DataType, Shape, Tensor};
 use super::parameters;
 use crate::DecodeError;
 use crate::json::{JsonError, Kind, Reader, Result, TensorReader, Text};
+use crate::role::Role;
 
 #[derive(Debug)]
-pub(super) enum Input {
+pub(super) enum Head {
     Whole(Tensor),
     /// Its values are the next `size` bytes of the binary section.
     Binary {
@@ -21,8 +22,8 @@ pub(super) enum Input {
     },
 }
 
-#[derive(Default)]
 struct Fields<'a> {
+    role: Role,
     name: Option<String>,
     datatype: Option<DataType>,
     shape: Option<Shape>,
@@ -30,33 +31,37 @@ struct Fields<'a> {
     data: Data<'a>,
 }
 
-#[derive(Default)]
 enum Data<'a> {
-    #[default]
     Absent,
     /// Stepped over; here it begins.
     Later(Reader<'a>),
     Read(Tensor),
 }
 
-impl Input {
-    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let mut fields = Fields::default();
+impl Head {
+    pub(super) fn read(role: Role, reader: &mut Reader<'_>) -> Result<Self> {
+        let mut fields = Fields::new(role);
         reader.object(|key, reader| fields.read(key, reader))?;
         fields.finish()
     }
 }
 
 impl<'a> Fields<'a> {
+    fn new(role: Role) -> Self {
+        let data = Data::Absent;
+        Self { role, name: None, datatype: None, shape: None, binary_size: None, data }
+    }
+
     fn read(&mut self, key: &str, reader: &mut Reader<'a>) -> Result<()> {
+        let role = self.role;
         match key {
-            "name" => once(key, &mut self.name, reader.string()?.into_owned()),
+            "name" => once(role, key, &mut self.name, reader.string()?.into_owned()),
             "datatype" => {
                 let datatype = reader.string()?.parse::<DataType>();
                 let datatype = datatype.map_err(|unknown| self.refuse(&unknown.to_string()))?;
-                once(key, &mut self.datatype, datatype)
+                once(role, key, &mut self.datatype, datatype)
             }
-            "shape" => once(key, &mut self.shape, shape(reader)?),
+            "shape" => once(role, key, &mut self.shape, shape(reader)?),
             "parameters" => parameters::read(reader, |key, value| {
                 if key == "binary_data_size" {
                     self.binary_size = Some(parameters::as_size(key, &value)?);
@@ -75,7 +80,7 @@ impl<'a> Fields<'a> {
         }
         self.data = match (&self.name, self.datatype, self.shape.take()) {
             (Some(name), Some(datatype), Some(shape)) => {
-                Data::Read(data(name, datatype, shape, reader)?)
+                Data::Read(data(self.role, name, datatype, shape, reader)?)
             }
             (_, _, shape) => {
                 self.shape = shape;
@@ -87,24 +92,25 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Input> {
+    fn finish(mut self) -> Result<Head> {
         if matches!((&self.data, self.binary_size), (Data::Later(_) | Data::Read(_), Some(_))) {
             return Err(self.refuse("either 'data' or 'binary_data_size' must be given, not both"));
         }
         if let Data::Read(tensor) = self.data {
-            return Ok(Input::Whole(tensor));
+            return Ok(Head::Whole(tensor));
         }
         let shape = self.shape.take().ok_or_else(|| self.missing("shape"))?;
         let datatype = self.datatype.ok_or_else(|| self.missing("datatype"))?;
         let name = self.name.take().ok_or_else(|| self.missing("name"))?;
         match (self.data, self.binary_size) {
             (Data::Later(mut reader), _) => {
-                data(&name, datatype, shape, &mut reader).map(Input::Whole)
+                data(self.role, &name, datatype, shape, &mut reader).map(Head::Whole)
             }
-            (_, Some(size)) => Ok(Input::Binary { name, datatype, shape, size }),
+            (_, Some(size)) => Ok(Head::Binary { name, datatype, shape, size }),
             (_, None) => Err(JsonError::refused(format!(
-                "input '{name}': Unable to parse 'data': attempt to access non-existing object \
-                 member 'data'"
+                "{} '{name}': Unable to parse 'data': attempt to access non-existing object \
+                 member 'data'",
+                self.role
             ))),
         }
     }
@@ -114,7 +120,7 @@ impl<'a> Fields<'a> {
     }
 
     fn refuse(&self, problem: &str) -> Box<JsonError> {
-        JsonError::refused(format!("input '{}': {problem}", self.shown_name()))
+        JsonError::refused(format!("{} '{}': {problem}", self.role, self.shown_name()))
     }
 
     fn missing(&self, key: &str) -> Box<JsonError> {
@@ -124,15 +130,22 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn once<T>(key: &str, place: &mut Option<T>, value: T) -> Result<()> {
+fn once<T>(role: Role, key: &str, place: &mut Option<T>, value: T) -> Result<()> {
     match place.replace(value) {
         None => Ok(()),
-        Some(_) => Err(JsonError::refused(format!("inputs: key '{key}' is given twice"))),
+        Some(_) => Err(JsonError::refused(format!("{role}s: key '{key}' is given twice"))),
     }
 }
 
-fn data(name: &str, datatype: DataType, shape: Shape, reader: &mut Reader<'_>) -> Result<Tensor> {
-    if matches!(datatype, DataType::Fp16 | DataType::Bf16) {
+fn data(
+    role: Role,
+    name: &str,
+    datatype: DataType,
+    shape: Shape,
+    reader: &mut Reader<'_>,
+) -> Result<Tensor> {
+    // Of others we take what they send, protocol or not.
+    if role == Role::Input && matches!(datatype, DataType::Fp16 | DataType::Bf16) {
         return Err(JsonError::refused(format!(
             "receiving {datatype} data via JSON is not supported. Please use the binary data format \
              for input '{name}'"
@@ -140,13 +153,13 @@ fn data(name: &str, datatype: DataType, shape: Shape, reader: &mut Reader<'_>) -
     }
     let Some(elements) = shape.elements() else {
         return Err(JsonError::refused(format!(
-            "input '{name}': the element count of shape {shape} would exceed maximum size"
+            "{role} '{name}': the element count of shape {shape} would exceed maximum size"
         )));
     };
-    let mut tensor = TensorReader::new(name, datatype, Text::Plain);
+    let mut tensor = TensorReader::new(role, name, datatype, Text::Plain);
     if reader.peek()? != Kind::Array {
         return Err(JsonError::refused(format!(
-            "input '{name}': Unable to parse 'data': expected an array, got {}",
+            "{role} '{name}': Unable to parse 'data': expected an array, got {}",
             reader.peek()?.described()
         )));
     }
