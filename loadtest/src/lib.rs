@@ -16,6 +16,8 @@ pub mod failure;
 pub mod figures;
 pub mod histogram;
 pub mod load;
+#[cfg(test)]
+mod made_up;
 pub mod mlperf;
 pub mod question;
 pub mod report;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
+use tidegate_configuration::Value;
 
 use crate::arrivals::trace::{Trace, TraceError};
 use crate::arrivals::{HIGHEST_RATE, Pattern};
@@ -127,23 +128,9 @@ fn rate_from(text: &str, lowest: f64) -> Result<f64, PatternError> {
 }
 
 fn time(text: &str) -> Result<Duration, PatternError> {
-    duration(text.trim())
+    Duration::from_text(text.trim())
         .filter(|time| !time.is_zero())
         .ok_or_else(|| PatternError::Time { given: text.to_owned() })
-}
-
-fn duration(text: &str) -> Option<Duration> {
-    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
-    let seconds = match unit {
-        "us" => 1e-6,
-        "ms" => 1e-3,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    let time = Duration::try_from_secs_f64(number.parse::<f64>().ok()? * seconds).ok()?;
-    (time <= Duration::from_secs(365 * 24 * 3600)).then_some(time)
 }
 
 impl fmt::Display for Pattern {
