@@ -51,6 +51,7 @@ pub fn run(rate: f64, duration_s: f64, latencies_ms: &[f64]) -> Run {
         },
         validity: Validity { valid: true, ..Validity::default() },
         series: Vec::new(),
+        windows: Vec::new(),
     }
 }
 
