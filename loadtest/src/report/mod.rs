@@ -1,1 +1,129 @@
-//! (being written)
+//! What people see: a live view while it runs, a table at the end, and a folder with JSON, `.hgrm` and a page.
+//!
+//! Nothing is computed here that is not in [`Report`], so every view can be drawn again from the JSON file.
+//! The table goes to stdout, all else that is said goes to stderr.
+
+mod groups;
+pub mod hgrm;
+mod instant;
+pub mod json;
+mod live;
+mod machine;
+#[cfg(test)]
+mod sample;
+mod table;
+mod words;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use crate::Failure;
+use crate::figures::{Report, Run, SCHEMA, Tool};
+use crate::histogram::Recorded;
+
+pub use live::live;
+pub use machine::machine;
+pub use table::table;
+
+/// Where results go.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Output {
+    /// Folder for report.json, report.html, plots and percentile files; created if need be
+    #[arg(long = "output", value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// Show nothing while it runs; the table at the end is always shown
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Draws the report of an earlier run again.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// A report.json that an earlier run wrote
+    #[arg(value_name = "FILE.json")]
+    file: PathBuf,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let report = json::read(&arguments.file)?;
+    publish(&report, &arguments.output)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A report of these runs, on this machine; `started` is when the first of them was.
+pub fn report(command: Vec<String>, started: SystemTime, seed: u64, runs: Vec<Run>) -> Report {
+    Report {
+        schema: SCHEMA.to_owned(),
+        tool: Tool {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        machine: machine(),
+        started: instant::rfc3339(started),
+        command,
+        seed,
+        runs,
+        search: None,
+        scenario: None,
+    }
+}
+
+/// Prints the table, and writes the folder if one was asked for.
+pub fn publish(report: &Report, output: &Output) -> Result<(), Failure> {
+    print(&table(report))?;
+    let Some(folder) = &output.folder else { return Ok(()) };
+    for path in write_folder(report, folder)? {
+        if !output.quiet {
+            let _ = writeln!(io::stderr(), "wrote {}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// A reader that went away (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|error| Failure::from(error).within("standard output")),
+    }
+}
+
+/// Answers with the files that a person opens first.
+fn write_folder(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let within = |path: &Path| {
+        let place = path.display().to_string();
+        move |error: io::Error| Failure::from(error).within(place)
+    };
+    fs::create_dir_all(folder).map_err(within(folder))?;
+    let file = folder.join("report.json");
+    json::write(report, &file)?;
+    for (index, run) in report.runs.iter().enumerate() {
+        for (kind, histogram) in histograms(run) {
+            let path = folder.join(format!("{}-{kind}.hgrm", stem(index, run)));
+            fs::write(&path, hgrm::distribution(histogram)).map_err(within(&path))?;
+        }
+    }
+    Ok(vec![file])
+}
+
+fn histograms(run: &Run) -> Vec<(&'static str, &Recorded)> {
+    let corrected = run.latency.as_ref().map(|latency| ("corrected", &latency.histogram));
+    let uncorrected = ("uncorrected", &run.latency_uncorrected.histogram);
+    corrected.into_iter().chain([uncorrected]).collect()
+}
+
+/// A file name that says which run it is, whatever the load is called.
+fn stem(index: usize, run: &Run) -> String {
+    let name: String = run.name.chars().take(40).map(safe).collect();
+    format!("{:02}-{}", index + 1, name.trim_matches('-'))
+}
+
+fn safe(c: char) -> char {
+    if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }
+}

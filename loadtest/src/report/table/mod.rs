@@ -1,0 +1,178 @@
+//! The table at the end of a run, for a terminal of 100 columns. What makes figures worthless comes first.
+
+mod grid;
+mod run;
+mod scenario;
+mod trials;
+
+use super::groups::Group;
+use super::words::{bytes, counted, plain};
+use crate::figures::{Report, Run};
+
+const WIDTH: usize = 100;
+
+/// The whole report as text, ending in a line feed.
+pub fn table(report: &Report) -> String {
+    let mut lines = alarms(report);
+    if let Some(search) = &report.search {
+        lines.extend(trials::lines(search));
+        lines.push(String::new());
+    }
+    for group in shown(report) {
+        lines.extend(run::lines(&group));
+        lines.push(String::new());
+    }
+    if let Some(scenario) = &report.scenario {
+        lines.extend(scenario::lines(scenario));
+        lines.push(String::new());
+    }
+    lines.extend(origin(report));
+    lines.join("\n") + "\n"
+}
+
+fn origin(report: &Report) -> Vec<String> {
+    let (tool, machine) = (&report.tool, &report.machine);
+    let text = format!(
+        "{} {}, seed {}, {}; {}, {}, {} of memory, {}",
+        tool.name,
+        tool.version,
+        report.seed,
+        report.started,
+        machine.processor,
+        counted(machine.cores as u64, "core"),
+        bytes(machine.memory_bytes),
+        machine.system
+    );
+    wrapped(&text, "")
+}
+
+/// A search shows its last good run alone: the table of its trials tells about the others.
+fn shown(report: &Report) -> Vec<Group<'_>> {
+    let Some(search) = &report.search else { return Group::all(report) };
+    let good = search.trials.iter().rfind(|trial| trial.passed && Some(trial.rate) == search.rate);
+    let run = good.and_then(|trial| report.runs.get(trial.run));
+    run.into_iter().map(|run| Group { runs: vec![run] }).collect()
+}
+
+fn alarms(report: &Report) -> Vec<String> {
+    let invalid: Vec<_> = report.runs.iter().filter(|run| !run.validity.valid).collect();
+    if invalid.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![headline(report.runs.len(), invalid.len())];
+    for run in invalid {
+        let name = if report.runs.len() == 1 { String::new() } else { which(run) };
+        let reasons = run.validity.reasons.iter();
+        lines.extend(reasons.flat_map(|reason| wrapped(&format!("{name}{reason}"), "  - ")));
+    }
+    lines.push(String::new());
+    lines
+}
+
+fn headline(all: usize, invalid: usize) -> String {
+    let runs = match (all, invalid) {
+        (1, _) => "this run".to_owned(),
+        (all, invalid) if all == invalid => format!("all {}", counted(all as u64, "run")),
+        (all, invalid) => format!("{invalid} of {}", counted(all as u64, "run")),
+    };
+    format!("INVALID: do not believe the figures of {runs}")
+}
+
+fn which(run: &Run) -> String {
+    format!("{}, run {}: ", plain(&run.name, 40), run.repeat + 1)
+}
+
+/// Broken at spaces; the first line begins with `head`, the others are as far in.
+fn wrapped(text: &str, head: &str) -> Vec<String> {
+    let indent = " ".repeat(head.chars().count());
+    let mut lines = vec![head.to_owned()];
+    let mut empty = true;
+    for word in plain(text, 1000).split_whitespace() {
+        let line = lines.last_mut().expect("never empty");
+        if !empty && line.chars().count() + word.chars().count() >= WIDTH {
+            lines.push(format!("{indent}{word}"));
+            continue;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    fn every() -> [Report; 8] {
+        [
+            sample::single(),
+            sample::versus(3),
+            sample::closed(),
+            sample::invalid(),
+            sample::search(),
+            sample::scenario(true),
+            sample::scenario(false),
+            sample::hostile(),
+        ]
+    }
+
+    #[test]
+    fn no_line_is_wider_than_a_terminal() {
+        for report in every() {
+            let table = table(&report);
+            for line in table.lines().filter(|line| !line.contains("http")) {
+                assert!(line.chars().count() <= WIDTH, "{line}");
+            }
+            assert!(!table.contains('\u{1b}'));
+        }
+    }
+
+    #[test]
+    fn an_invalid_run_is_shouted_before_anything_else_with_its_reasons() {
+        let table = table(&sample::invalid());
+        assert!(table.starts_with("INVALID: do not believe the figures of this run\n  - the gene"));
+        assert!(table.contains("99 % of a core"));
+    }
+
+    #[test]
+    fn an_open_loop_shows_both_latencies_and_says_what_they_are() {
+        let table = table(&sample::single());
+        for words in ["corrected", "uncorrected", "p99.99", "goodput", "refused", "queue", "late"] {
+            assert!(table.contains(words), "{words}\n{table}");
+        }
+    }
+
+    #[test]
+    fn a_closed_loop_says_that_its_latencies_say_nothing_about_a_rate() {
+        let table = table(&sample::closed());
+        assert!(table.contains("say nothing about a given rate"), "{table}");
+        assert!(!table.contains("uncorrected"));
+    }
+
+    #[test]
+    fn repeats_are_medians_with_least_and_most() {
+        let table = table(&sample::versus(3));
+        assert!(table.contains("median of 3 runs"), "{table}");
+        assert!(table.contains("least") && table.contains("most"));
+    }
+
+    #[test]
+    fn a_search_ends_in_its_rate_and_a_scenario_in_its_verdict() {
+        assert!(table(&sample::search()).contains("2,750 requests/s"));
+        assert!(table(&sample::scenario(true)).contains("PASSED"));
+        let failed = table(&sample::scenario(false));
+        assert!(failed.contains("FAILED") && failed.contains("312 ms"), "{failed}");
+    }
+
+    #[test]
+    fn long_reasons_are_broken_at_spaces() {
+        let lines = wrapped(&"word ".repeat(40), "  - ");
+        assert!(lines.len() > 1);
+        assert!(lines[1].starts_with("    word"));
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+    }
+}
