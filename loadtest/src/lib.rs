@@ -12,6 +12,7 @@ pub mod arrivals;
 pub mod ceiling;
 pub mod compare;
 pub mod engine;
+pub mod exit;
 pub mod failure;
 pub mod figures;
 pub mod histogram;
