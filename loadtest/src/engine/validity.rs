@@ -114,3 +114,130 @@ fn notes(evidence: &Evidence<'_>) -> Vec<String> {
     }
     notes
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::histogram::Recorded;
+
+    fn constant(ms: f64, samples: u64) -> Latency {
+        let mut histogram = Recorded::default();
+        for _ in 0..samples {
+            histogram.record(Duration::from_secs_f64(ms / 1e3));
+        }
+        Latency::of(histogram)
+    }
+
+    /// A run of 20,000 requests with these latencies, whose generator was so late and so busy.
+    fn judged(latency_ms: f64, late_ms: f64, busiest: f64) -> Validity {
+        judged_with(latency_ms, late_ms, busiest, |_| {})
+    }
+
+    fn judged_with(
+        latency_ms: f64,
+        late_ms: f64,
+        busiest: f64,
+        change: impl FnOnce(&mut Evidence<'_>),
+    ) -> Validity {
+        let arrivals = ArrivalFigures {
+            loop_kind: "open".to_owned(),
+            pattern: "poisson:100".to_owned(),
+            offered_rate: Some(100.0),
+            callers: None,
+        };
+        let generator = GeneratorFigures {
+            threads: 1,
+            connections_opened: 1,
+            resent: 0,
+            cpu_cores: busiest,
+            busiest_thread: busiest,
+            lateness: Some(constant(late_ms, 20_000)),
+            waited: 0,
+            wait: None,
+            most_in_flight: 1,
+        };
+        let latency = constant(latency_ms, 20_000);
+        let mut evidence = Evidence {
+            arrivals: &arrivals,
+            generator: &generator,
+            latency: &latency,
+            open: true,
+            requests: 20_000,
+            scheduled: Some(20_000),
+            turned_to: 20_000,
+            interrupted: false,
+        };
+        change(&mut evidence);
+        judge(&evidence)
+    }
+
+    #[test]
+    fn a_generator_that_spoils_its_own_latencies_makes_the_run_invalid() {
+        assert!(judged(5.0, 0.05, 0.5).valid);
+        let late = judged(5.0, 1.5, 0.5);
+        assert!(late.reasons[0].contains("fell behind its schedule: late by 1.50 ms"), "{late}");
+        assert!(!judged(1.0, 0.4, 0.5).valid, "two fifths of the median are the generator's own");
+    }
+
+    #[test]
+    fn lateness_is_weighed_against_what_it_spoils() {
+        assert!(judged(100.0, 5.0, 0.5).valid, "five per cent of the latency");
+        assert!(judged(0.1, 0.2, 0.5).valid, "below what timers can do");
+    }
+
+    #[test]
+    fn a_saturated_thread_makes_the_run_invalid() {
+        assert!(judged(5.0, 0.05, 0.89).valid);
+        let saturated = judged(5.0, 0.05, 0.97);
+        assert!(saturated.reasons[0].contains("used 97 % of a core"), "{saturated}");
+    }
+
+    #[test]
+    fn a_run_that_is_short_or_was_interrupted_or_has_no_answer_is_invalid() {
+        let short = judged_with(5.0, 0.05, 0.5, |evidence| evidence.turned_to = 19_999);
+        assert!(short.reasons[0].contains("19999 of 20000"), "{short}");
+        let interrupted = judged_with(5.0, 0.05, 0.5, |evidence| {
+            evidence.interrupted = true;
+            evidence.turned_to = 100;
+        });
+        assert_eq!(interrupted.reasons, ["interrupted before its end"]);
+        let nothing = constant(1.0, 0);
+        assert!(
+            !judge(&Evidence {
+                arrivals: &ArrivalFigures {
+                    loop_kind: "closed".to_owned(),
+                    pattern: "closed:1".to_owned(),
+                    offered_rate: None,
+                    callers: Some(1),
+                },
+                generator: &GeneratorFigures {
+                    threads: 1,
+                    connections_opened: 0,
+                    resent: 0,
+                    cpu_cores: 0.1,
+                    busiest_thread: 0.1,
+                    lateness: None,
+                    waited: 0,
+                    wait: None,
+                    most_in_flight: 1,
+                },
+                latency: &nothing,
+                open: false,
+                requests: 10,
+                scheduled: None,
+                turned_to: 10,
+                interrupted: false,
+            })
+            .valid
+        );
+    }
+
+    #[test]
+    fn too_few_samples_are_a_note_about_the_first_percentile_that_they_do_not_carry() {
+        let notes = judged(5.0, 0.05, 0.5).notes;
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].starts_with("p99.9 (5.00 ms) stands on 20000 samples"), "{notes:?}");
+    }
+}
