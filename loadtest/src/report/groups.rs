@@ -5,21 +5,27 @@ use crate::figures::{Report, Run};
 
 /// The repeats of one load, in order. Never empty.
 pub struct Group<'r> {
+    /// Of the first, in the report.
+    pub index: usize,
     pub runs: Vec<&'r Run>,
+}
+
+/// What is shown in full. A search shows its last good run alone: the table of its trials tells about the others.
+pub fn shown(report: &Report) -> Vec<Group<'_>> {
+    let Some(search) = &report.search else { return Group::all(report) };
+    let good = search.trials.iter().rfind(|trial| trial.passed && Some(trial.rate) == search.rate);
+    let found = good.and_then(|trial| Some((trial.run, report.runs.get(trial.run)?)));
+    found.into_iter().map(|(index, run)| Group { index, runs: vec![run] }).collect()
 }
 
 impl<'r> Group<'r> {
     /// In the order in which the loads ran first.
     pub fn all(report: &'r Report) -> Vec<Self> {
-        Self::of(&report.runs)
-    }
-
-    pub fn of(runs: &'r [Run]) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
-        for run in runs {
+        for (index, run) in report.runs.iter().enumerate() {
             match groups.iter_mut().find(|group| group.is_of(run)) {
                 Some(group) => group.runs.push(run),
-                None => groups.push(Self { runs: vec![run] }),
+                None => groups.push(Self { index, runs: vec![run] }),
             }
         }
         groups

@@ -5,12 +5,14 @@
 
 mod groups;
 pub mod hgrm;
+pub mod html;
 mod instant;
 pub mod json;
 mod live;
 mod machine;
 #[cfg(test)]
 mod sample;
+mod svg;
 mod table;
 mod words;
 
@@ -109,7 +111,13 @@ fn write_folder(report: &Report, folder: &Path) -> Result<Vec<PathBuf>, Failure>
             fs::write(&path, hgrm::distribution(histogram)).map_err(within(&path))?;
         }
     }
-    Ok(vec![file])
+    for figure in svg::figures(report) {
+        let path = folder.join(format!("{}.svg", figure.name));
+        fs::write(&path, figure.svg).map_err(within(&path))?;
+    }
+    let page = folder.join("report.html");
+    fs::write(&page, html::page(report)).map_err(within(&page))?;
+    Ok(vec![file, page])
 }
 
 fn histograms(run: &Run) -> Vec<(&'static str, &Recorded)> {
@@ -126,4 +134,29 @@ fn stem(index: usize, run: &Run) -> String {
 
 fn safe(c: char) -> char {
     if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore = "writes pages to look at"]
+    fn look() {
+        let folder = std::env::temp_dir().join("look");
+        let all = [
+            ("single", sample::single()),
+            ("versus", sample::versus(3)),
+            ("closed", sample::closed()),
+            ("invalid", sample::invalid()),
+            ("search", sample::search()),
+            ("scenario", sample::scenario(false)),
+            ("hostile", sample::hostile()),
+            ("empty", sample::empty()),
+        ];
+        for (name, report) in all {
+            write_folder(&report, &folder.join(name)).unwrap();
+            fs::write(folder.join(name).join("table.txt"), table(&report)).unwrap();
+        }
+    }
 }

@@ -177,6 +177,21 @@ pub fn hostile() -> Report {
     report
 }
 
+/// A run in which nothing was answered.
+pub fn empty() -> Report {
+    let mut report = single();
+    let run = &mut report.runs[0];
+    run.latency = Some(Latency::of(Recorded::default()));
+    run.latency_uncorrected = Latency::of(Recorded::default());
+    run.endings = [(Ending::NotConnected, ending(15_000, Some("connection refused")))].into();
+    run.server = ServerFigures::default();
+    for second in &mut run.series {
+        (second.right, second.errors) = (0, second.offered);
+        (second.p50_ms, second.p99_ms, second.max_ms) = (None, None, None);
+    }
+    report
+}
+
 fn of(runs: Vec<Run>) -> Report {
     let command =
         ["tidegate-loadtest", "run", TARGET, "--arrivals", "poisson:500", "--duration", "30s"];

@@ -5,7 +5,7 @@ mod run;
 mod scenario;
 mod trials;
 
-use super::groups::Group;
+use super::groups::shown;
 use super::words::{bytes, counted, plain};
 use crate::figures::{Report, Run};
 
@@ -44,14 +44,6 @@ fn origin(report: &Report) -> Vec<String> {
         machine.system
     );
     wrapped(&text, "")
-}
-
-/// A search shows its last good run alone: the table of its trials tells about the others.
-fn shown(report: &Report) -> Vec<Group<'_>> {
-    let Some(search) = &report.search else { return Group::all(report) };
-    let good = search.trials.iter().rfind(|trial| trial.passed && Some(trial.rate) == search.rate);
-    let run = good.and_then(|trial| report.runs.get(trial.run));
-    run.into_iter().map(|run| Group { runs: vec![run] }).collect()
 }
 
 fn alarms(report: &Report) -> Vec<String> {
