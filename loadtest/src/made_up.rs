@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::figures::{
-    ArrivalFigures, EndingFigures, GeneratorFigures, Latency, Run, ServerFigures, Validity,
+    ArrivalFigures, EndingFigures, GeneratorFigures, Latency, Machine, Report, Run, SCHEMA, Second,
+    ServerFigures, Tool, Validity,
 };
 use crate::histogram::Recorded;
 use crate::question::Ending;
@@ -57,4 +58,36 @@ pub fn run(rate: f64, duration_s: f64, latencies_ms: &[f64]) -> Run {
 
 pub fn ending(count: u64) -> EndingFigures {
     EndingFigures { count, p50_ms: 0.0, p99_ms: 0.0, max_ms: 0.0, example: None }
+}
+
+pub fn second(second: u32, right: u64, p50_ms: f64, p99_ms: f64) -> Second {
+    Second {
+        second,
+        offered: right,
+        right,
+        errors: 0,
+        answered: right,
+        p50_ms: Some(p50_ms),
+        p99_ms: Some(p99_ms),
+        max_ms: Some(p99_ms),
+    }
+}
+
+pub fn report(runs: Vec<Run>) -> Report {
+    Report {
+        schema: SCHEMA.to_owned(),
+        tool: Tool { name: "tidegate-loadtest".to_owned(), version: "0".to_owned() },
+        machine: Machine {
+            system: "Linux".to_owned(),
+            processor: "a processor".to_owned(),
+            cores: 2,
+            memory_bytes: 1 << 30,
+        },
+        started: "2026-01-01T00:00:00Z".to_owned(),
+        command: Vec::new(),
+        seed: 1,
+        runs,
+        search: None,
+        scenario: None,
+    }
 }

@@ -21,6 +21,7 @@ pub use crate::search::objective::{Limits, Objective, Outcome, share};
 
 /// How the search goes, for command lines and as plain values.
 #[derive(Args, Clone, Debug, PartialEq)]
+#[group(skip)]
 pub struct Options {
     /// Requests per second at which the search begins
     #[arg(long = "start-rate", value_name = "RATE", default_value = "100", value_parser = rate)]

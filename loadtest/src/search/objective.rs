@@ -13,6 +13,7 @@ const SENT_SHARE: f64 = 0.99;
 
 /// As they stand on a command line.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
+#[group(skip)]
 pub struct Limits {
     /// Limit of the median
     #[arg(long, value_name = "TIME", value_parser = tidegate_configuration::parse_duration)]
