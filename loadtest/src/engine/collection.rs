@@ -33,6 +33,9 @@ pub struct Collected {
     pub connections_opened: u64,
     pub resent: u64,
     pub most_in_flight: u64,
+    last_ended: Option<Instant>,
+    /// From the start of the recorded time to the last end of a request.
+    pub lasted: Duration,
     /// The last second that some thread handed over, and the one before, which all have.
     latest: LastSecond,
     complete: LastSecond,
@@ -120,6 +123,9 @@ impl Collection {
         let mut collected = self.loads;
         for (load, collected) in loads.iter().zip(&mut collected) {
             collected.count_the_missing(load);
+            let from = self.start + load.start + load.warm_up;
+            let last = collected.last_ended.map(|last| last.saturating_duration_since(from));
+            collected.lasted = last.unwrap_or_default();
         }
         Ok((collected, shares))
     }
@@ -140,6 +146,7 @@ impl Collected {
         self.connections_opened += tally.connections_opened;
         self.resent += tally.resent;
         self.most_in_flight = self.most_in_flight.max(tally.most_in_flight);
+        self.last_ended = self.last_ended.max(tally.last_ended);
         self.recorded.add(tally.recorded);
     }
 

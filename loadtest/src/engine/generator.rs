@@ -21,6 +21,8 @@ use crate::question::Ending;
 
 /// Requests that may be turned to in a row before their tasks get to run.
 const BURST: usize = 8;
+/// However far away the next request is: whether the run is to end is looked at as often as this.
+const LOOK_UP: Duration = Duration::from_millis(250);
 /// A caller whose server cannot be reached asks again after this, not at once.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// After the last timeout: for what the runtime still has to do.
@@ -85,9 +87,10 @@ async fn share(loads: &[Load], place: Place, to: Sender<HandOver>) {
     let clerk = tokio::task::spawn_local(hand_over(lanes.clone(), place.clone(), to.clone()));
     while pacing.join_next().await.is_some() {}
     let longest = loads.iter().map(|load| load.timeout).max().unwrap_or_default();
-    let patience = Instant::now() + longest + PATIENCE;
+    let stopped = place.stop.load(Ordering::Relaxed);
+    let patience = Instant::now() + if stopped { PATIENCE } else { longest + PATIENCE };
     for lane in &lanes {
-        if place.stop.load(Ordering::Relaxed) {
+        if stopped {
             lane.give_up();
         }
         // What does not end in time ends with the lane: the collector counts what is missing.
@@ -153,15 +156,21 @@ async fn pace_open(lane: &Rc<Lane>, share: &Share) -> Result<(), Failure> {
     let mut in_a_row = 0;
     for offset in mine {
         let due = start + offset;
-        if due > Instant::now() {
-            alarm.until(due).await.map_err(|error| Failure::from(error).within("a timer"))?;
-            in_a_row = 0;
-        } else if in_a_row == BURST {
+        if in_a_row == BURST {
             yield_now().await;
             in_a_row = 0;
         }
-        if stop.load(Ordering::Relaxed) {
-            return Ok(());
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if due <= now {
+                break;
+            }
+            let wake = due.min(now + LOOK_UP);
+            alarm.until(wake).await.map_err(|error| Failure::from(error).within("a timer"))?;
+            in_a_row = 0;
         }
         lane.dispatch(due);
         in_a_row += 1;

@@ -239,7 +239,7 @@ async fn a_closed_loop_hides_the_stall_and_says_so() {
 async fn a_constant_service_time_is_measured_within_two_per_cent() {
     for transport in [Transport::Http1, Transport::Http2 { streams: 64 }] {
         let server = Scripted::new(transport, |_, _| Reply::After(200 * MS));
-        let run = driven(load(&[server], "poisson:50", Duration::from_secs(120))).await;
+        let run = driven(load(&[server], "poisson:50", Duration::from_secs(40))).await;
         let latency = run.latency.as_ref().unwrap();
         for ms in [latency.min_ms, latency.p50_ms, latency.p99_ms, latency.mean_ms] {
             assert!((ms - 200.0).abs() <= 4.0, "{ms} ms over {transport:?}");
@@ -366,6 +366,9 @@ async fn requests_are_bounded_in_count() {
         };
         let run = driven(load).await;
         assert_eq!((run.requests, server.asked.load(Ordering::Relaxed)), (150, 150), "{arrivals}");
+        // It was over before its time, and its rates are those of the time that it took.
+        assert!(run.duration_s < 2.0, "{arrivals}: {}", run.duration_s);
+        assert!((run.throughput * run.duration_s - 150.0).abs() < 4.0, "{arrivals}");
     }
 }
 

@@ -83,9 +83,13 @@ pub fn drive(
                 taken: Arc::clone(&taken),
             };
             let to = to.clone();
-            thread::Builder::new()
+            let spawned = thread::Builder::new()
                 .name(format!("generator-{thread}"))
-                .spawn_scoped(scope, move || run_thread(loads, place, to))?;
+                .spawn_scoped(scope, move || run_thread(loads, place, to));
+            if let Err(error) = spawned {
+                stop.store(true, Ordering::Relaxed);
+                return Err(Failure::from(error).within("a generator thread"));
+            }
         }
         drop(to);
         let mut collector = Collector {
@@ -99,7 +103,12 @@ pub fn drive(
             let wake = collector.next_boundary().map_or(next_tick, |at| at.min(next_tick));
             let hand_over = from.recv_timeout(wake.saturating_duration_since(Instant::now()));
             match hand_over {
-                Ok(hand_over) => collector.collection.add(hand_over),
+                Ok(hand_over) => {
+                    if matches!(hand_over, HandOver::Failed(_)) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                    collector.collection.add(hand_over);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -112,6 +121,8 @@ pub fn drive(
                 }
             }
         }
+        // A load that ended before its time left the second boundary unread.
+        collector.read_cpu(collector.collection.recorded().1);
         let drive = Drive {
             server_cpu: collector.server_cpu(),
             interrupted: stop.load(Ordering::Relaxed),

@@ -16,6 +16,9 @@ use crate::question::Ending;
 
 use super::tally::{EndingTally, PartTally, SecondTally};
 
+/// Seconds. A run that was over at once has rates all the same.
+const SHORTEST: f64 = 1e-6;
+
 /// What is known of the drive as a whole.
 pub struct Drive {
     /// Each generator thread's share of a core.
@@ -27,10 +30,12 @@ pub struct Drive {
 
 pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Run {
     let recorded = collected.recorded;
-    let seconds = load.duration.as_secs_f64();
+    let ended_early = drive.interrupted || collected.due >= load.max_requests;
+    let duration = if ended_early { collected.lasted.min(load.duration) } else { load.duration };
+    let seconds = duration.as_secs_f64().max(SHORTEST);
     let requests = recorded.endings.values().map(|tally| tally.latency.len()).sum();
     let open = matches!(load.arrivals, Arrivals::Open(_));
-    let arrivals = arrivals(load, requests);
+    let arrivals = arrivals(load, requests, seconds);
     let corrected = recorded.corrected;
     let goodput = load.slo.map(|slo| goodput(slo, &corrected, requests, seconds));
     let latency = open.then(|| Latency::of(corrected));
@@ -88,7 +93,7 @@ pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Ru
         server,
         generator,
         validity,
-        series: series(recorded.seconds, load.duration),
+        series: series(recorded.seconds, duration),
         windows: windows(load, recorded.parts),
     }
 }
@@ -123,12 +128,12 @@ fn windows(load: &Load, mut parts: Vec<PartTally>) -> Vec<WindowFigures> {
     load.windows.iter().zip(parts).map(figures).collect()
 }
 
-fn arrivals(load: &Load, requests: u64) -> ArrivalFigures {
+fn arrivals(load: &Load, requests: u64, seconds: f64) -> ArrivalFigures {
     match &load.arrivals {
         Arrivals::Open(pattern) => ArrivalFigures {
             loop_kind: "open".to_owned(),
             pattern: pattern.to_string(),
-            offered_rate: Some(requests as f64 / load.duration.as_secs_f64()),
+            offered_rate: Some(requests as f64 / seconds),
             callers: None,
         },
         Arrivals::Closed { callers } => ArrivalFigures {

@@ -62,6 +62,7 @@ pub struct Tally {
     pub connections_opened: u64,
     pub resent: u64,
     pub most_in_flight: u64,
+    pub last_ended: Option<Instant>,
 }
 
 /// Of the recorded time only.
@@ -114,6 +115,7 @@ impl Tally {
         let Ended { times, rows, judged } = ended;
         let ending = judged.ending;
         self.ended += 1;
+        self.last_ended = self.last_ended.max(Some(times.ended));
         self.right += u64::from(ending == Ending::Right);
         self.errors += u64::from(ending.is_error());
         if window.contains(times.ended) && !ending.is_lost() && ending != Ending::Abandoned {
