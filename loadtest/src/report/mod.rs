@@ -17,7 +17,7 @@ mod table;
 mod words;
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -90,10 +90,22 @@ pub fn publish(report: &Report, output: &Output) -> Result<(), Failure> {
 /// A reader that went away (`| head`) is no error.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
+    let plain = !stdout.is_terminal() || std::env::var_os("NO_COLOR").is_some();
+    let text = if plain { text.to_owned() } else { painted(text) };
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other.map_err(|error| Failure::from(error).within("standard output")),
     }
+}
+
+/// Verdicts in red and green.
+fn painted(text: &str) -> String {
+    let paint = |line: &str| match line.trim_start().split([':', ' ']).next() {
+        Some("INVALID" | "FAILED" | "FAIL") => format!("\u{1b}[1;31m{line}\u{1b}[0m\n"),
+        Some("PASSED" | "pass") => format!("\u{1b}[32m{line}\u{1b}[0m\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(paint).collect()
 }
 
 /// Answers with the files that a person opens first.

@@ -73,7 +73,7 @@ pub fn search() -> Report {
     let mut trials = Vec::new();
     for (index, rate) in rates.into_iter().enumerate() {
         let mut run =
-            open_at("digits", rate, 1.0 / (1.0 - (rate / 3300.0).min(0.99)), index as u64);
+            open_at("digits", rate, (1.0 - (rate / 4200.0).min(0.99)).recip() * 0.7, index as u64);
         run.goodput = run.goodput.map(|goodput| Goodput { slo_ms: 20.0, ..goodput });
         let p99 = run.best_latency().p99_ms;
         trials.push(Trial {

@@ -10,6 +10,11 @@ pub fn ms_unit(value: f64) -> String {
     format!("{} ms", ms(value))
 }
 
+/// Milliseconds that somebody chose, as they were chosen: `50 ms`.
+pub fn chosen_ms(value: f64) -> String {
+    format!("{} ms", trimmed(&format!("{value:.3}")))
+}
+
 /// Per second, without the unit.
 pub fn rate(value: f64) -> String {
     three_digits(value)

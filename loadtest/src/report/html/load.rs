@@ -1,7 +1,7 @@
 //! One load in full: its percentiles, endings, windows, and what server and generator said of themselves.
 
 use super::super::groups::Group;
-use super::super::words::{count, ms, ms_unit, rate, seconds, share};
+use super::super::words::{count, counted, ms, ms_unit, rate, seconds, share};
 use super::markup::{Cell, Text, table};
 use crate::figures::{EndingFigures, Latency, Run, WindowFigures};
 use crate::question::Ending;
@@ -9,7 +9,8 @@ use crate::question::Ending;
 const HEADINGS: [&str; 10] =
     ["", "mean", "p50", "p90", "p95", "p99", "p99.9", "p99.99", "max", "samples"];
 
-pub fn section(group: &Group<'_>, loads: usize) -> String {
+/// The plots are markup already.
+pub fn section(group: &Group<'_>, loads: usize, plots: &str) -> String {
     let run = group.first();
     let title = if loads > 1 { run.name.as_str() } else { "In detail" };
     let how = match run.arrivals.offered_rate {
@@ -24,7 +25,8 @@ pub fn section(group: &Group<'_>, loads: usize) -> String {
         seconds(run.duration_s),
         seconds(run.warm_up_s)
     );
-    let mut text = format!("<h2>{}</h2>\n<p class=\"muted\">{}</p>\n", Text(title), Text(&times));
+    let mut text =
+        format!("<h2>{}</h2>\n<p class=\"muted\">{}</p>\n{plots}", Text(title), Text(&times));
     text += &latencies(group);
     text += &endings(group);
     text += &windows(group);
@@ -128,7 +130,7 @@ fn facts(group: &Group<'_>) -> String {
         1 => String::new(),
         many => format!(", first of {many} runs"),
     };
-    format!("<h3>Server and generator{which}</h3>\n{}", table(&["", ""], &rows))
+    format!("<h3>Server and generator{which}</h3>\n{}", table(&[], &rows))
 }
 
 fn server(run: &Run) -> Vec<(&'static str, String)> {
@@ -167,18 +169,18 @@ fn generator(run: &Run) -> Vec<(&'static str, String)> {
         (
             "generator's CPU",
             format!(
-                "{} cores, busiest of {} thread(s) {}",
-                rate(generator.cpu_cores),
-                generator.threads,
+                "{:.2} cores, busiest of {} {}",
+                generator.cpu_cores,
+                counted(generator.threads as u64, "thread"),
                 share(generator.busiest_thread)
             ),
         ),
         (
             "connections",
             format!(
-                "{} opened, {} requests sent again, {} in flight at most",
+                "{} opened, {} sent again, {} in flight at most",
                 count(generator.connections_opened),
-                count(generator.resent),
+                counted(generator.resent, "request"),
                 count(generator.most_in_flight)
             ),
         ),

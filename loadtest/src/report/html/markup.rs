@@ -49,7 +49,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Headings that end in a colon stand over words.
+/// Headings that end in a colon stand over words. There may be none.
 pub fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
     let heading = |name: &&str| match name.strip_suffix(':') {
         Some(name) => format!("<th class=\"words\">{}</th>", Text(name)),
@@ -61,7 +61,8 @@ pub fn table(headings: &[&str], rows: &[Vec<Cell>]) -> String {
         format!("<tr>{cells}</tr>\n")
     };
     let rows: String = rows.iter().map(row).collect();
-    format!("<div class=\"sheet\"><table>\n<tr>{head}</tr>\n{rows}</table></div>\n")
+    let head = if head.is_empty() { head } else { format!("<tr>{head}</tr>\n") };
+    format!("<div class=\"sheet\"><table>\n{head}{rows}</table></div>\n")
 }
 
 #[cfg(test)]

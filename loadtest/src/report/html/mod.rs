@@ -32,8 +32,7 @@ pub fn page(report: &Report) -> String {
     body += &outcome::scenario(report);
     body += &outcome::search(report);
     for group in &groups {
-        body += &load::section(group, groups.len());
-        body += &plots(&figures, Some(group.index));
+        body += &load::section(group, groups.len(), &plots(&figures, Some(group.index)));
     }
     body += &origin(report);
     let dark = svg::dark_style();

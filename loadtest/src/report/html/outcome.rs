@@ -1,7 +1,7 @@
 //! What came out: verdicts, key figures, a search's trials and a scenario's criteria.
 
 use super::super::groups::Group;
-use super::super::words::{count, ms, ms_unit, rate, seconds, share};
+use super::super::words::{chosen_ms, count, ms, ms_unit, rate, seconds, share};
 use super::markup::{Cell, Text, table};
 use crate::figures::{Report, Run};
 use crate::question::Ending;
@@ -91,7 +91,7 @@ fn cards(group: &Group<'_>) -> String {
     if let Some(goodput) = &first.goodput {
         let share_of = |run: &Run| run.goodput.as_ref().map_or(0.0, |goodput| goodput.share);
         let good = share(group.spread(share_of).median);
-        cards.insert(4, ("goodput", good, format!("within {}", ms_unit(goodput.slo_ms))));
+        cards.insert(4, ("goodput", good, format!("within {}", chosen_ms(goodput.slo_ms))));
     }
     // The values are numbers of ours with units; nothing in them comes from outside.
     let card = |(name, value, why): &(&str, String, String)| {

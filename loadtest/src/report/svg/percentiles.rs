@@ -34,22 +34,21 @@ pub fn plot(report: &Report) -> Option<String> {
         y: super::time::latency_axis(least, most, UP),
         notes: Vec::new(),
     };
-    let few = loads.len() <= 3;
     Some(frame.draw(|plot| {
-        for (index, load) in loads.iter().enumerate() {
-            let color = SERIES[index % SERIES.len()];
-            let thin = curve(&load.uncorrected);
-            let thick = load.corrected.as_ref().map(curve);
-            let both = thick.is_some();
-            plot.curve(&thin, color, if both { Stroke::Thin } else { Stroke::Bold });
-            if few || !both {
-                let kind = if both { "uncorrected" } else { "" };
-                plot.curve_label(&thin, color, label(&load.name, kind, loads.len()));
-            }
-            if let Some(thick) = thick {
-                let kind = if few { "corrected" } else { "" };
-                plot.curve(&thick, color, Stroke::Bold);
-                plot.curve_label(&thick, color, label(&load.name, kind, loads.len()));
+        for (load, color) in loads.iter().zip(SERIES) {
+            let sent = curve(&load.uncorrected);
+            let Some(due) = load.corrected.as_ref().map(curve) else {
+                plot.curve(&sent, color, Stroke::Bold);
+                plot.curve_label(&sent, color, &load.name);
+                continue;
+            };
+            plot.curve(&sent, color, Stroke::Thin);
+            plot.curve(&due, color, Stroke::Bold);
+            if loads.len() == 1 {
+                plot.curve_label(&sent, color, "uncorrected");
+                plot.curve_label(&due, color, "corrected");
+            } else {
+                plot.curve_label(&due, color, &load.name);
             }
         }
     }))
@@ -103,13 +102,5 @@ fn subtitle(loads: &[Load]) -> &'static str {
         "milliseconds; closed loop: a slow server slows its callers down, so this says nothing about a given rate"
     } else {
         "milliseconds; thick: corrected, from the time a request was due; thin: uncorrected, from when it was sent"
-    }
-}
-
-fn label(name: &str, kind: &str, loads: usize) -> String {
-    match (loads, kind) {
-        (_, "") => name.to_owned(),
-        (1, kind) => kind.to_owned(),
-        (_, kind) => format!("{name} {kind}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Latency against the rate that was offered: where the curve turns up, the server is full.
 
 use super::super::groups::Group;
-use super::super::words::{ms_unit, plain};
+use super::super::words::{chosen_ms, plain};
 use super::axis::Axis;
 use super::canvas::{SERIES, Stroke};
 use super::plot::{ACROSS, Frame, UP};
@@ -62,7 +62,7 @@ pub fn plot(report: &Report) -> Option<String> {
             }
         }
         if let Some(limit) = limit {
-            plot.limit(limit, &format!("SLO {}", ms_unit(limit)));
+            plot.limit(limit, &format!("SLO {}", chosen_ms(limit)));
         }
     }))
 }

@@ -3,7 +3,7 @@
 use super::super::groups::Group;
 use super::super::words::{plain, seconds};
 use super::axis::Axis;
-use super::canvas::{BLUE, LINE, SERIES, SKY, Stroke, VERMILLION};
+use super::canvas::{BLUE, MUTED, SERIES, SKY, Stroke, VERMILLION};
 use super::plot::{ACROSS, Frame, Plot, UP};
 use crate::figures::{Report, Run, Second};
 
@@ -22,7 +22,7 @@ pub fn latency(report: &Report, group: &Group<'_>) -> Option<String> {
     let run = group.first();
     let clock = Clock::of(report);
     let curves: Vec<(Series, _, _, _)> = vec![
-        (clock.series(run, |second| second.max_ms), LINE, Stroke::Thin, "max"),
+        (clock.series(run, |second| second.max_ms), MUTED, Stroke::Thin, "max"),
         (clock.series(run, |second| second.p99_ms), BLUE, Stroke::Bold, "p99"),
         (clock.series(run, |second| second.p50_ms), SKY, Stroke::Bold, "p50"),
     ];
@@ -52,7 +52,7 @@ pub fn throughput(report: &Report, group: &Group<'_>) -> Option<String> {
     let counted = |figure: fn(&Second) -> u64| clock.series(run, move |s| Some(figure(s) as f64));
     let mut curves = vec![(counted(|second| second.right), BLUE, Stroke::Bold, "right")];
     if group.is_open() {
-        curves.insert(0, (counted(|second| second.offered), LINE, Stroke::Bold, "due"));
+        curves.insert(0, (counted(|second| second.offered), MUTED, Stroke::Normal, "due"));
     }
     if run.series.iter().any(|second| second.errors > 0) {
         curves.push((counted(|second| second.errors), VERMILLION, Stroke::Normal, "errors"));

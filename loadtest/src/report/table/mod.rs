@@ -1,6 +1,7 @@
 //! The table at the end of a run, for a terminal of 100 columns. What makes figures worthless comes first.
 
 mod grid;
+mod overview;
 mod run;
 mod scenario;
 mod trials;
@@ -10,6 +11,7 @@ use super::words::{bytes, counted, plain};
 use crate::figures::{Report, Run};
 
 const WIDTH: usize = 100;
+const UNITS: [&str; 4] = ["%", "ms", "µs", "GiB"];
 
 /// The whole report as text, ending in a line feed.
 pub fn table(report: &Report) -> String {
@@ -18,8 +20,13 @@ pub fn table(report: &Report) -> String {
         lines.extend(trials::lines(search));
         lines.push(String::new());
     }
-    for group in shown(report) {
-        lines.extend(run::lines(&group));
+    let groups = shown(report);
+    if groups.len() > 1 {
+        lines.extend(overview::lines(&groups));
+        lines.push(String::new());
+    }
+    for (index, group) in groups.iter().enumerate() {
+        lines.extend(run::lines(group, index == 0));
         lines.push(String::new());
     }
     if let Some(scenario) = &report.scenario {
@@ -74,12 +81,16 @@ fn which(run: &Run) -> String {
     format!("{}, run {}: ", plain(&run.name, 40), run.repeat + 1)
 }
 
-/// Broken at spaces; the first line begins with `head`, the others are as far in.
+/// Broken at spaces, but not between a number and its unit; the first line begins with `head`, the others are as far in.
 fn wrapped(text: &str, head: &str) -> Vec<String> {
+    const TIE: &str = "\u{a0}";
     let indent = " ".repeat(head.chars().count());
+    let tied = UNITS.iter().fold(plain(text, 1000), |text, unit| {
+        text.replace(&format!(" {unit}"), &format!("{TIE}{unit}"))
+    });
     let mut lines = vec![head.to_owned()];
     let mut empty = true;
-    for word in plain(text, 1000).split_whitespace() {
+    for word in tied.split(' ').filter(|word| !word.is_empty()) {
         let line = lines.last_mut().expect("never empty");
         if !empty && line.chars().count() + word.chars().count() >= WIDTH {
             lines.push(format!("{indent}{word}"));
@@ -91,7 +102,7 @@ fn wrapped(text: &str, head: &str) -> Vec<String> {
         line.push_str(word);
         empty = false;
     }
-    lines
+    lines.iter().map(|line| line.replace(TIE, " ")).collect()
 }
 
 #[cfg(test)]
@@ -158,6 +169,12 @@ mod tests {
         assert!(table(&sample::scenario(true)).contains("PASSED"));
         let failed = table(&sample::scenario(false));
         assert!(failed.contains("FAILED") && failed.contains("312 ms"), "{failed}");
+    }
+
+    #[test]
+    fn a_number_is_not_torn_from_its_unit() {
+        let lines = wrapped(&format!("{} 12 % of it", "x".repeat(96)), "");
+        assert_eq!(lines[1], "12 % of it");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::groups::{Group, Spread};
-use super::super::words::{count, counted, ms, ms_unit, plain, rate, seconds, share};
+use super::super::words::{chosen_ms, count, counted, ms, ms_unit, plain, rate, seconds, share};
 use super::grid::Grid;
 use super::wrapped;
 use crate::figures::{Latency, Run, WindowFigures};
@@ -22,10 +22,14 @@ const PERCENTILES: [Percentile; 8] = [
     ("max", |latency| latency.max_ms),
 ];
 
-pub fn lines(group: &Group<'_>) -> Vec<String> {
+/// What the two latencies are is explained where it is asked for: once in a report is enough.
+pub fn lines(group: &Group<'_>, explained: bool) -> Vec<String> {
     let mut lines = head(group);
     lines.push(String::new());
     lines.extend(latencies(group));
+    if explained || !group.is_open() {
+        lines.extend(wrapped(explanation(group), "  "));
+    }
     lines.push(String::new());
     lines.extend(carried(group));
     lines.extend(endings(group));
@@ -68,9 +72,7 @@ fn latencies(group: &Group<'_>) -> Vec<String> {
     } else {
         rows(&mut grid, group, "as it was", Run::best_latency);
     }
-    let mut lines = grid.lines();
-    lines.extend(wrapped(explanation(group), "  "));
-    lines
+    grid.lines()
 }
 
 fn explanation(group: &Group<'_>) -> &'static str {
@@ -114,7 +116,7 @@ fn carried(group: &Group<'_>) -> Vec<String> {
             &format!(
                 "{}/s within {}: {} of the requests",
                 of(|goodput| goodput.rate).show(rate),
-                ms_unit(goodput.slo_ms),
+                chosen_ms(goodput.slo_ms),
                 share(of(|goodput| goodput.share).median)
             ),
         ));
@@ -231,7 +233,7 @@ fn server(group: &Group<'_>) -> Vec<String> {
 }
 
 fn generator(group: &Group<'_>) -> Vec<String> {
-    let cores = group.spread(|run| run.generator.cpu_cores).show(rate);
+    let cores = group.spread(|run| run.generator.cpu_cores).show(|cores| format!("{cores:.2}"));
     let busiest = group.spread(|run| run.generator.busiest_thread).most;
     let generator = &group.first().generator;
     let mut text = format!(

@@ -1,9 +1,8 @@
 //! A scenario: what was done beside the loads, and which claims held.
 
-use super::super::words::{plain, seconds};
-use super::grid::Grid;
+use super::super::words::{ms_unit, seconds};
 use super::wrapped;
-use crate::figures::ScenarioFigures;
+use crate::figures::{ActionFigures, ScenarioFigures};
 
 pub fn lines(scenario: &ScenarioFigures) -> Vec<String> {
     let mut lines = actions(scenario);
@@ -18,19 +17,15 @@ pub fn lines(scenario: &ScenarioFigures) -> Vec<String> {
 }
 
 fn actions(scenario: &ScenarioFigures) -> Vec<String> {
-    let mut grid = Grid::new(2, &[1, 3]);
-    for action in &scenario.actions {
+    let line = |action: &ActionFigures| {
         let outcome =
             if action.ok { "ok".to_owned() } else { format!("FAILED: {}", action.outcome) };
-        grid.row([
-            format!("at {}", seconds(action.at_s)),
-            plain(&action.what, 46),
-            format!("took {}", seconds(action.took_s)),
-            plain(&outcome, 24),
-        ]);
-    }
-    let mut lines = grid.lines();
-    if !grid.is_empty() {
+        let took = ms_unit(action.took_s * 1e3);
+        let at = format!("  {:<14}", format!("at {}", seconds(action.at_s)));
+        wrapped(&format!("{} ({outcome}, {took})", action.what), &at)
+    };
+    let mut lines: Vec<String> = scenario.actions.iter().flat_map(line).collect();
+    if !lines.is_empty() {
         lines.push(String::new());
     }
     lines
