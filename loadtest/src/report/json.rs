@@ -51,3 +51,55 @@ pub fn parse(text: &str) -> Result<Report, Failure> {
     serde_json::from_str(text)
         .map_err(|error| format!("a report of schema `{SCHEMA}`, but incomplete: {error}").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{hgrm, html, sample};
+    use super::*;
+
+    fn complaint(text: &str) -> String {
+        parse(text).expect_err("not a report").to_string()
+    }
+
+    #[test]
+    fn a_report_survives_its_file() {
+        let report = sample::complete();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("report.json");
+        write(&report, &path).unwrap();
+        let again = read(&path).unwrap();
+        // Not field by field: a number may lose its last binary digit on the way, which nobody is shown.
+        assert!(html::page(&again) == html::page(&report), "the page is another");
+        let distribution =
+            |report: &Report| hgrm::distribution(&report.runs[0].best_latency().histogram);
+        assert!(distribution(&again) == distribution(&report), "the histogram is another");
+    }
+
+    #[test]
+    fn a_report_of_another_schema_is_refused_with_both_names() {
+        let text = complaint(r#"{"schema": "tidegate-loadtest/99", "runs": 3}"#);
+        assert_eq!(text, "expected the schema `tidegate-loadtest/1`, found `tidegate-loadtest/99`");
+    }
+
+    #[test]
+    fn what_is_no_report_is_said_plainly() {
+        assert!(complaint("P6 250").starts_with("not JSON: "));
+        assert!(complaint("{\"schema\":").starts_with("not JSON: "));
+        assert!(complaint("[1]").starts_with("expected a report of tidegate-loadtest"));
+        assert!(complaint("{}").contains("found no `schema`"));
+    }
+
+    #[test]
+    fn a_field_that_is_missing_is_named() {
+        let mut report = serde_json::to_value(sample::single()).unwrap();
+        report["runs"][0].as_object_mut().unwrap().remove("throughput");
+        let text = complaint(&report.to_string());
+        assert!(text.contains("missing field `throughput`"), "{text}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let failure = read(Path::new("/nowhere/report.json")).expect_err("no such file");
+        assert!(failure.to_string().starts_with("/nowhere/report.json: "), "{failure}");
+    }
+}

@@ -3,6 +3,8 @@
 //! Nothing is computed here that is not in [`Report`], so every view can be drawn again from the JSON file.
 //! The table goes to stdout, all else that is said goes to stderr.
 
+#[cfg(test)]
+mod documented;
 mod groups;
 pub mod hgrm;
 pub mod html;

@@ -9,7 +9,7 @@ mod outcome;
 
 use markup::Text;
 
-use super::groups::{Group, shown};
+use super::groups::shown;
 use super::svg::{self, Figure};
 use super::words::{bytes, counted};
 use crate::figures::Report;
@@ -24,7 +24,7 @@ pub fn page(report: &Report) -> String {
         "<h1>{}</h1>\n<p class=\"muted\">{}, {}</p>\n",
         Text(&title),
         Text(&report.started),
-        Text(&targets(report))
+        Text(&targets(report).join(", "))
     );
     body += &outcome::verdicts(report);
     body += &outcome::key_figures(report, &groups);
@@ -50,17 +50,21 @@ fn title(report: &Report) -> String {
         (None, Some(_)) => "Search for the highest rate",
         (None, None) => "Load test",
     };
-    let groups = Group::all(report);
-    let mut names: Vec<&str> = groups.iter().map(|group| group.first().name.as_str()).collect();
-    names.dedup();
-    format!("{what}: {}", names.join(" and "))
+    match targets(report)[..] {
+        [target] => format!("{what}: {target}"),
+        ref targets => format!("{what}: {} targets", targets.len()),
+    }
 }
 
-fn targets(report: &Report) -> String {
-    let mut targets: Vec<&str> = report.runs.iter().map(|run| run.target.as_str()).collect();
-    targets.sort_unstable();
-    targets.dedup();
-    targets.join(", ")
+/// In the order in which they were asked first.
+fn targets(report: &Report) -> Vec<&str> {
+    let mut targets: Vec<&str> = Vec::new();
+    for run in &report.runs {
+        if !targets.contains(&run.target.as_str()) {
+            targets.push(&run.target);
+        }
+    }
+    targets
 }
 
 fn plots(figures: &[Figure], of: Option<usize>) -> String {
