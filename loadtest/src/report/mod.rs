@@ -155,22 +155,46 @@ mod tests {
     use super::*;
 
     #[test]
-    #[ignore = "writes pages to look at"]
-    fn look() {
-        let folder = std::env::temp_dir().join("look");
-        let all = [
-            ("single", sample::single()),
-            ("versus", sample::versus(3)),
-            ("closed", sample::closed()),
-            ("invalid", sample::invalid()),
-            ("search", sample::search()),
-            ("scenario", sample::scenario(false)),
-            ("hostile", sample::hostile()),
-            ("empty", sample::empty()),
+    fn the_folder_holds_all_that_was_promised() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = write_folder(&sample::single(), &folder.path().join("new")).unwrap();
+        assert!(files.iter().all(|file| file.exists()), "{files:?}");
+        let names = [
+            "01-digits-batches.svg",
+            "01-digits-corrected.hgrm",
+            "01-digits-latency.svg",
+            "01-digits-throughput.svg",
+            "01-digits-uncorrected.hgrm",
+            "latency-percentiles.svg",
+            "report.html",
+            "report.json",
         ];
-        for (name, report) in all {
-            write_folder(&report, &folder.join(name)).unwrap();
-            fs::write(folder.join(name).join("table.txt"), table(&report)).unwrap();
-        }
+        let written = fs::read_dir(folder.path().join("new")).unwrap();
+        let mut written: Vec<_> =
+            written.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        written.sort();
+        assert_eq!(written, names);
+    }
+
+    #[test]
+    fn a_name_from_outside_cannot_leave_the_folder() {
+        let mut report = sample::single();
+        report.runs[0].name = "../../etc/passwd\u{0}".to_owned();
+        assert_eq!(stem(0, &report.runs[0]), "01-etc-passwd");
+    }
+
+    #[test]
+    fn verdicts_are_painted_and_nothing_else() {
+        let text = painted("INVALID: x\nrate\nPASSED: y\n");
+        assert_eq!(text, "\u{1b}[1;31mINVALID: x\u{1b}[0m\nrate\n\u{1b}[32mPASSED: y\u{1b}[0m\n");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        let failure = write_folder(&sample::single(), &file.join("out")).expect_err("not a folder");
+        assert!(failure.to_string().contains("file/out: "), "{failure}");
     }
 }
