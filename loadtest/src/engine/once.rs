@@ -38,7 +38,9 @@ pub fn once(
         })
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = LocalSet::new().block_on(&runtime, timeout(patience, exchange));
+    // In a block of its own, because a timer is made where a runtime runs.
+    let within = async { timeout(patience, exchange).await };
+    let answer = LocalSet::new().block_on(&runtime, within);
     match answer {
         Ok(answer) => answer.map_err(|error: String| Failure::new(error).within(asked)),
         Err(_elapsed) => Err(Failure::new(format!("no answer within {patience:?}")).within(asked)),
