@@ -38,20 +38,27 @@ impl Backend for OrtBackend {
     }
 
     fn load(&self, version_dir: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
-        let file = version_dir.join(MODEL_FILE);
+        self.load_model(&version_dir.join(MODEL_FILE), options)
+    }
+}
+
+impl OrtBackend {
+    /// Loads a model file of any name, outside of any repository: for measuring it alone.
+    ///
+    /// # Errors
+    /// When it cannot be served, as [`Backend::load`].
+    pub fn load_model(&self, file: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
         if !file.is_file() {
             return Err(LoadError::new(format!("there is no file {}", file.display())));
         }
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         // The binding panics on types it does not expect in a model; that is the model's refusal.
-        let load = AssertUnwindSafe(|| self.load_file(&file, options));
+        let load = AssertUnwindSafe(|| self.load_file(file, options));
         catch_unwind(load).unwrap_or_else(|_| {
             Err(LoadError::new("ONNX Runtime's binding cannot describe its inputs or outputs"))
         })
     }
-}
 
-impl OrtBackend {
     fn load_file(&self, file: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
         let open = || {
             self.session(file, options.intra_op_threads)

@@ -14,9 +14,9 @@ mod live;
 mod machine;
 #[cfg(test)]
 mod sample;
-mod svg;
+pub mod svg;
 mod table;
-mod words;
+pub mod words;
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
@@ -28,8 +28,10 @@ use crate::Failure;
 use crate::figures::{Report, Run, SCHEMA, Tool};
 use crate::histogram::Recorded;
 
+pub use instant::rfc3339;
 pub use live::live;
 pub use machine::machine;
+pub(crate) use table::Grid;
 pub use table::table;
 
 /// Where results go.
@@ -63,18 +65,19 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
 pub fn report(command: Vec<String>, started: SystemTime, seed: u64, runs: Vec<Run>) -> Report {
     Report {
         schema: SCHEMA.to_owned(),
-        tool: Tool {
-            name: env!("CARGO_PKG_NAME").to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        },
+        tool: tool(),
         machine: machine(),
-        started: instant::rfc3339(started),
+        started: rfc3339(started),
         command,
         seed,
         runs,
         search: None,
         scenario: None,
     }
+}
+
+pub fn tool() -> Tool {
+    Tool { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
 }
 
 /// Prints the table, and writes the folder if one was asked for.
@@ -90,7 +93,7 @@ pub fn publish(report: &Report, output: &Output) -> Result<(), Failure> {
 }
 
 /// A reader that went away (`| head`) is no error.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let plain = !stdout.is_terminal() || std::env::var_os("NO_COLOR").is_some();
     let text = if plain { text.to_owned() } else { painted(text) };

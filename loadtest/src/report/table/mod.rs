@@ -9,6 +9,7 @@ mod trials;
 use super::groups::shown;
 use super::words::{bytes, counted, plain};
 use crate::figures::{Report, Run};
+pub(crate) use grid::Grid;
 
 const WIDTH: usize = 100;
 const UNITS: [&str; 4] = ["%", "ms", "µs", "GiB"];
