@@ -119,8 +119,9 @@ fn plain_lines(title: &str, progress: &Progress, offered: &Offered) -> Vec<Strin
 fn load_line(load: &LoadProgress, offered: f64) -> String {
     let percentile = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), ms);
     let errors = match load.worst {
+        Some((ending, worst)) if worst == load.errors => format!("{} {ending}", count(worst)),
         Some((ending, worst)) => {
-            format!("{}, most {ending} ({})", counted(load.errors, "error"), count(worst))
+            format!("{} ({} {ending})", counted(load.errors, "error"), count(worst))
         }
         None => "no errors".to_owned(),
     };
@@ -248,9 +249,18 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "run 1/10 s  99.5/s right of 100/s due, p50 1.25 p99 - ms, 3 in flight, 7 errors, most refused (5)"
+                "run 1/10 s  99.5/s right of 100/s due, p50 1.25 p99 - ms, 3 in flight, 7 errors (5 refused)"
             ]
         );
+    }
+
+    #[test]
+    fn errors_of_one_kind_are_named_by_it() {
+        let mut progress = at(1.0, 100);
+        progress.loads[0].errors = 5;
+        progress.loads[0].worst = Some((Ending::TimedOut, 5));
+        let line = load_line(&progress.loads[0], 100.0);
+        assert!(line.ends_with("3 in flight, 5 timed_out"), "{line}");
     }
 
     #[test]
