@@ -18,7 +18,12 @@ mod request;
 mod response;
 
 pub use binary::{HeaderLength, JSON_LENGTH_HEADER};
-pub use client::{ModelMetadata, decode_metadata, decode_response, encode_request};
+pub use client::{
+    ModelMetadata, ModelStatistics, Total, answering_version, decode_metadata, decode_response,
+    decode_statistics, encode_request,
+};
+#[cfg(feature = "grpc")]
+pub(crate) use metadata::dim_size;
 pub use metadata::{
     error_body, live, model_list, model_metadata, model_ready, ready, server_metadata,
 };

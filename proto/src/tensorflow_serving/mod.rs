@@ -4,7 +4,7 @@
 //! the version that will run them. Paths and status codes are the caller's. A model has the one signature
 //! `serving_default`.
 
-mod client;
+pub(crate) mod client;
 mod forms;
 mod metadata;
 mod request;
@@ -18,7 +18,7 @@ use serde_json::ser::PrettyFormatter;
 
 use crate::role::Role;
 
-pub use client::{decode_metadata, decode_response, encode_request};
+pub use client::{decode_metadata, decode_response, encode_request, request_rows};
 pub use metadata::model_metadata;
 pub use request::{PredictRequest, decode_predict};
 pub use response::{encode_predict, error_body};

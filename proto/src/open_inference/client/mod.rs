@@ -5,7 +5,9 @@
 pub(crate) mod metadata;
 mod request;
 mod response;
+mod statistics;
 
 pub use metadata::{ModelMetadata, decode_metadata};
 pub use request::encode_request;
-pub use response::decode_response;
+pub use response::{answering_version, decode_response};
+pub use statistics::{ModelStatistics, Total, decode_statistics};

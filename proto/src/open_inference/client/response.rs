@@ -6,7 +6,7 @@ use tidegate_inference::Tensor;
 use super::super::binary::HeaderLength;
 use super::super::head::Head;
 use super::super::request::fill;
-use crate::json::{JsonError, Reader, Result};
+use crate::json::{JsonError, Kind, Reader, Result};
 use crate::role::Role;
 use crate::{DecodeError, JsonLimits};
 
@@ -26,6 +26,22 @@ pub fn decode_response(
     let heads = heads(&body[..json_length], limits)
         .map_err(|error| error.within("failed to parse the response JSON buffer"))?;
     fill(Role::Output, heads, body.slice(json_length..))
+}
+
+/// The version that answered, if the body tells it before its outputs, as all servers do: nothing behind
+/// is looked at, so asking costs next to nothing.
+pub fn answering_version(body: &[u8], limits: JsonLimits) -> Option<u64> {
+    let mut version = None;
+    // What ends the reading early is no error, and broken text has no version.
+    let _ = Reader::new(body, limits).object(|key, reader| match key {
+        "model_version" if reader.peek()? == Kind::String => {
+            version = reader.string()?.parse().ok();
+            Err(JsonError::refused("found"))
+        }
+        "outputs" => Err(JsonError::refused("not found")),
+        _ => reader.skip(),
+    });
+    version
 }
 
 fn heads(json: &[u8], limits: JsonLimits) -> Result<Vec<Head>> {
@@ -78,6 +94,16 @@ mod tests {
         )
         .unwrap();
         assert_eq!(*outputs[0].data(), TensorData::Fixed(Bytes::from_static(&[0, 0x3e])));
+    }
+
+    #[test]
+    fn the_version_is_found_in_front_of_the_outputs_only() {
+        let version = |body: &str| answering_version(body.as_bytes(), JsonLimits::default());
+        assert_eq!(version(r#"{"model_name":"m","model_version":"3","outputs":[...cut"#), Some(3));
+        for body in ["", "{", r#"{"outputs":[],"model_version":"3"}"#, r#"{"model_version":null}"#]
+        {
+            assert_eq!(version(body), None, "{body}");
+        }
     }
 
     #[test]

@@ -1,0 +1,26 @@
+//! The two gRPC protocols: their messages and services as generated, and the translation of tensors into them and
+//! back, in both directions.
+//!
+//! Tensors travel as raw bytes wherever the protocol has a place for them; what others send by type is read, too.
+
+mod frame;
+pub mod open_inference;
+pub mod tensorflow_serving;
+
+pub use frame::{frame, unframe};
+
+/// Open Inference Protocol v2: `protobuf/inference.proto`.
+#[expect(unused_qualifications, reason = "generated code")]
+pub mod inference {
+    tonic::include_proto!("inference");
+}
+
+/// TensorFlow's tensors and TensorFlow Serving's service: `protobuf/tensorflow/*.proto`.
+#[expect(unused_qualifications, reason = "generated code")]
+pub mod tensorflow {
+    tonic::include_proto!("tensorflow");
+
+    pub mod serving {
+        tonic::include_proto!("tensorflow.serving");
+    }
+}

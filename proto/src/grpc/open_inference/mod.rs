@@ -1,0 +1,16 @@
+//! Open Inference Protocol v2 over gRPC, in Tidegate's words and back.
+//!
+//! Requests and answers have one shape: tensors described in a list, their values raw in another, or typed
+//! beside the description. We write raw values and read both.
+
+pub(super) mod contents;
+mod metadata;
+mod parameters;
+mod request;
+mod response;
+mod statistics;
+
+pub use metadata::{decode_metadata, encode_metadata};
+pub use request::{decode_request, encode_request};
+pub use response::{decode_response, encode_response};
+pub use statistics::decode_statistics;

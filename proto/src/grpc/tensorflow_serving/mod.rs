@@ -1,0 +1,10 @@
+//! TensorFlow Serving's PredictionService, in Tidegate's words and back.
+
+mod metadata;
+mod predict;
+mod tensor;
+
+pub use metadata::{decode_metadata, encode_metadata, metadata_request};
+pub use predict::{
+    Asked, answering_version, decode_request, decode_response, encode_request, encode_response,
+};
