@@ -241,6 +241,9 @@ pub struct GeneratorFigures {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validity {
     pub valid: bool,
+    /// Somebody ended the run before its time.
+    #[serde(default)]
+    pub interrupted: bool,
     /// Why not.
     pub reasons: Vec<String>,
     /// What a reader should know all the same, such as too few samples for a percentile.

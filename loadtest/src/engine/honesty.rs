@@ -232,7 +232,7 @@ async fn a_closed_loop_hides_the_stall_and_says_so() {
     let run = driven(load(&[server], "closed:1", Duration::from_secs(20))).await;
     assert!(run.latency.is_none());
     assert!(run.latency_uncorrected.p99_ms < 5.0);
-    assert!(run.validity.notes.iter().any(|note| note.contains("closed loop")));
+    assert_eq!(run.arrivals.loop_kind, "closed");
 }
 
 #[tokio::test(start_paused = true)]

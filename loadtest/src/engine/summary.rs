@@ -52,10 +52,8 @@ pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Ru
         most_in_flight: collected.most_in_flight,
     };
     let validity = validity::judge(&Evidence {
-        arrivals: &arrivals,
         generator: &generator,
         latency: latency.as_ref().unwrap_or(&latency_uncorrected),
-        open,
         requests,
         scheduled: scheduled(index, load, drive.seed),
         turned_to: collected.due,

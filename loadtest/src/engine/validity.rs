@@ -8,7 +8,7 @@
 //! - *Empty.* Nothing was answered rightly.
 //! - *Interrupted.*
 
-use crate::figures::{ArrivalFigures, GeneratorFigures, Latency, Validity};
+use crate::figures::{GeneratorFigures, Latency, Validity};
 
 /// Lateness below these is noise of the system's timers and says nothing.
 const LATE_P50_MS: f64 = 0.25;
@@ -21,11 +21,9 @@ const SATURATED: f64 = 0.9;
 const WAITED_SHARE: f64 = 0.01;
 
 pub struct Evidence<'a> {
-    pub arrivals: &'a ArrivalFigures,
     pub generator: &'a GeneratorFigures,
     /// Corrected where there is such a thing.
     pub latency: &'a Latency,
-    pub open: bool,
     pub requests: u64,
     /// Requests that the schedule had in the whole load, and those that the generator turned to.
     pub scheduled: Option<u64>,
@@ -61,7 +59,12 @@ pub fn judge(evidence: &Evidence<'_>) -> Validity {
         let turned_to = evidence.turned_to;
         reasons.push(format!("the generator sent {turned_to} of {scheduled} scheduled requests"));
     }
-    Validity { valid: reasons.is_empty(), reasons, notes: notes(evidence) }
+    Validity {
+        valid: reasons.is_empty(),
+        interrupted: evidence.interrupted,
+        reasons,
+        notes: notes(evidence),
+    }
 }
 
 fn late(evidence: &Evidence<'_>) -> Option<String> {
@@ -106,12 +109,6 @@ fn notes(evidence: &Evidence<'_>) -> Vec<String> {
             evidence.requests
         ));
     }
-    if !evidence.open {
-        notes.push(format!(
-            "closed loop ({}): a slow answer delays the next request, so these latencies say nothing about a rate",
-            evidence.arrivals.pattern
-        ));
-    }
     notes
 }
 
@@ -141,12 +138,6 @@ mod tests {
         busiest: f64,
         change: impl FnOnce(&mut Evidence<'_>),
     ) -> Validity {
-        let arrivals = ArrivalFigures {
-            loop_kind: "open".to_owned(),
-            pattern: "poisson:100".to_owned(),
-            offered_rate: Some(100.0),
-            callers: None,
-        };
         let generator = GeneratorFigures {
             threads: 1,
             connections_opened: 1,
@@ -160,10 +151,8 @@ mod tests {
         };
         let latency = constant(latency_ms, 20_000);
         let mut evidence = Evidence {
-            arrivals: &arrivals,
             generator: &generator,
             latency: &latency,
-            open: true,
             requests: 20_000,
             scheduled: Some(20_000),
             turned_to: 20_000,
@@ -206,12 +195,6 @@ mod tests {
         let nothing = constant(1.0, 0);
         assert!(
             !judge(&Evidence {
-                arrivals: &ArrivalFigures {
-                    loop_kind: "closed".to_owned(),
-                    pattern: "closed:1".to_owned(),
-                    offered_rate: None,
-                    callers: Some(1),
-                },
                 generator: &GeneratorFigures {
                     threads: 1,
                     connections_opened: 0,
@@ -224,7 +207,6 @@ mod tests {
                     most_in_flight: 1,
                 },
                 latency: &nothing,
-                open: false,
                 requests: 10,
                 scheduled: None,
                 turned_to: 10,

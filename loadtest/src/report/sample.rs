@@ -57,6 +57,7 @@ pub fn invalid() -> Report {
     let mut report = single();
     report.runs[0].validity = Validity {
         valid: false,
+        interrupted: false,
         reasons: vec![
             "the generator was late by more than 1 ms for 3.1 % of the requests".to_owned(),
             "its busiest thread used 99 % of a core".to_owned(),
@@ -165,8 +166,12 @@ pub fn hostile() -> Report {
     let run = &mut report.runs[0];
     EVIL.clone_into(&mut run.name);
     EVIL.clone_into(&mut run.target);
-    run.validity =
-        Validity { valid: false, reasons: vec![EVIL.to_owned()], notes: vec![EVIL.to_owned()] };
+    run.validity = Validity {
+        valid: false,
+        interrupted: false,
+        reasons: vec![EVIL.to_owned()],
+        notes: vec![EVIL.to_owned()],
+    };
     for figures in run.endings.values_mut() {
         figures.example = Some(EVIL.to_owned());
     }
@@ -311,6 +316,7 @@ fn finish(
         },
         validity: Validity {
             valid: true,
+            interrupted: false,
             reasons: Vec::new(),
             notes: vec!["p99.99 rests on 1 sample of 15,000".to_owned()],
         },

@@ -6,6 +6,10 @@
 
 use crate::search::{Options, Outcome};
 
+/// How often a rate is tried again because the generator could not keep up: on a machine with other work that may be
+/// over in a moment.
+const HICCUPS: u32 = 2;
+
 #[derive(Clone, Debug)]
 pub struct Course {
     options: Options,
@@ -15,6 +19,8 @@ pub struct Course {
     /// The rate under confirmation, and how often it has passed.
     confirming: Option<(f64, u32)>,
     trials: u32,
+    /// Trials in a row that said nothing about the server.
+    hiccups: u32,
     end: Option<End>,
 }
 
@@ -60,7 +66,15 @@ impl Course {
     pub fn new(options: Options) -> Self {
         // Finer than rates are told apart, and it would not end.
         let options = Options { precision: options.precision.max(0.001), ..options };
-        Self { options, passed: None, failed: None, confirming: None, trials: 0, end: None }
+        Self {
+            options,
+            passed: None,
+            failed: None,
+            confirming: None,
+            trials: 0,
+            hiccups: 0,
+            end: None,
+        }
     }
 
     pub fn next(&self) -> Next {
@@ -92,6 +106,11 @@ impl Course {
     /// What came of the rate that [`Self::next`] asked for.
     pub fn found(&mut self, rate: f64, outcome: Outcome) {
         self.trials += 1;
+        if matches!(outcome, Outcome::Generator(_)) && self.hiccups < HICCUPS {
+            self.hiccups += 1;
+            return;
+        }
+        self.hiccups = 0;
         match outcome {
             Outcome::Interrupted(reason) => self.end = Some(End { rate: None, reason }),
             Outcome::Passed(_) => self.has_passed(rate),

@@ -106,7 +106,11 @@ fn all_passes_up_to_what_is_allowed() {
 fn the_generators_limit_is_told_as_such() {
     let mut trial = |ask: Ask| {
         let run = made_up::run(ask.rate, 100.0 / ask.rate, &[8.0; 100]);
-        Ok(if ask.rate > 900.0 { invalid(run, "the generator was saturated") } else { run })
+        if ask.rate <= 900.0 {
+            return Ok(run);
+        }
+        let slow = made_up::run(ask.rate, 1.0, &vec![60.0; ask.rate as usize]);
+        Ok(invalid(slow, "the generator was saturated"))
     };
     let (search, _) = find(&objective(), &Options::default(), &mut trial).unwrap();
     assert!((850.0..=900.0).contains(&search.rate.unwrap()));
@@ -119,10 +123,31 @@ fn the_generators_limit_is_told_as_such() {
 }
 
 #[test]
+fn a_hiccup_of_the_generator_is_tried_again_and_one_within_the_limits_is_no_matter() {
+    let mut server = queueing(1000.0, 0.0, 1);
+    let undisturbed = find(&objective(), &Options::default(), &mut server).unwrap().0.rate;
+    let found = find(&objective(), &Options::default(), &mut |ask| {
+        let run = server(ask)?;
+        Ok(match ask.index {
+            1 => invalid(run, "late, and within the limits"),
+            2 => {
+                let slow = made_up::run(ask.rate, 1.0, &vec![60.0; ask.rate as usize]);
+                invalid(slow, "late, and not")
+            }
+            _ => run,
+        })
+    });
+    assert_eq!(found.unwrap().0.rate, undisturbed);
+}
+
+#[test]
 fn an_interrupted_trial_ends_the_search() {
     let mut trial = |ask: Ask| {
         let run = made_up::run(ask.rate, 100.0 / ask.rate, &[8.0; 100]);
-        Ok(if ask.index == 2 { invalid(run, "interrupted before its end") } else { run })
+        let interrupted = ask.index == 2;
+        let mut run = if interrupted { invalid(run, "interrupted before its end") } else { run };
+        run.validity.interrupted = interrupted;
+        Ok(run)
     };
     let (search, runs) = find(&objective(), &Options::default(), &mut trial).unwrap();
     assert_eq!((search.rate, runs.len()), (None, 3));

@@ -30,6 +30,11 @@ pub fn verdicts(report: &Report) -> String {
 
 fn validity(report: &Report) -> String {
     let invalid: Vec<&Run> = report.runs.iter().filter(|run| !run.validity.valid).collect();
+    if report.search.is_some() && !invalid.is_empty() {
+        // The table of trials has their reasons.
+        let detail = format!("{} of {} trials", invalid.len(), report.runs.len());
+        return banner(false, "The generator could not keep up", &format!("in {detail}"), &[]);
+    }
     if invalid.is_empty() {
         return banner(true, "Valid", "the generator kept its schedule", &[]);
     }

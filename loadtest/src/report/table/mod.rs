@@ -59,8 +59,10 @@ fn alarms(report: &Report) -> Vec<String> {
     if invalid.is_empty() {
         return Vec::new();
     }
-    let mut lines = vec![headline(report.runs.len(), invalid.len())];
-    for run in invalid {
+    let mut lines = vec![headline(report, invalid.len())];
+    // The table of a search's trials has their reasons.
+    let told = if report.search.is_some() { Vec::new() } else { invalid };
+    for run in told {
         let name = if report.runs.len() == 1 { String::new() } else { which(run) };
         let reasons = run.validity.reasons.iter();
         lines.extend(reasons.flat_map(|reason| wrapped(&format!("{name}{reason}"), "  - ")));
@@ -69,7 +71,12 @@ fn alarms(report: &Report) -> Vec<String> {
     lines
 }
 
-fn headline(all: usize, invalid: usize) -> String {
+fn headline(report: &Report, invalid: usize) -> String {
+    let all = report.runs.len();
+    if report.search.is_some() {
+        let trials = counted(all as u64, "trial");
+        return format!("the generator could not keep up in {invalid} of {trials}");
+    }
     let runs = match (all, invalid) {
         (1, _) => "this run".to_owned(),
         (all, invalid) if all == invalid => format!("all {}", counted(all as u64, "run")),
