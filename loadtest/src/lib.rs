@@ -10,6 +10,7 @@
 
 pub mod arrivals;
 pub mod ceiling;
+pub mod cli;
 pub mod compare;
 pub mod engine;
 pub mod exit;
@@ -22,6 +23,7 @@ mod made_up;
 pub mod mlperf;
 pub mod question;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod search;
 pub mod statistics;
