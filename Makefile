@@ -12,13 +12,17 @@ PYTHON ?= python3
 CONFIG ?= examples/digits/tidegate.toml
 ORT = $(shell $(PYTHON) scripts/fetch_onnxruntime.py --print-path)
 TIDEGATE := target/release-fast/tidegate
+LOADTEST := target/release-fast/tidegate-loadtest
+BENCHES := target/release-fast/tidegate-benches
 VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
 # For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
 BENCH_ARGS ?=
+SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance bench clean-deps
+.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance \
+	scenarios bench bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +36,9 @@ run: build ## build and start the gateway on the digits demo, at ports 8501 (dat
 
 build: onnxruntime ## build the gateway as `make run` starts it
 	@cargo build --profile release-fast --locked -p tidegate-gateway
+
+loadtest: ## build the load-test harness, tidegate-loadtest
+	@cargo build --profile release-fast --locked -p tidegate-loadtest
 
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
@@ -78,12 +85,32 @@ conformance: onnxruntime $(VENV)/installed ## standard clients against the real 
 	@cargo build --workspace --bins --locked
 	ORT_DYLIB_PATH="$(ORT)" $(VENV)/bin/python -m pytest -q tests/conformance
 
-bench: onnxruntime $(BENCH_VENV)/installed ## the gateway against raw ONNX Runtime and bare HTTP, the queue against a ring
-	@$(BENCH_VENV)/bin/python benches/models/make_models.py .deps/bench-models
-	cargo build --profile release-fast --locked -p tidegate-gateway -p tidegate-benches
+scenarios: build loadtest bench-models ## load the gateway as loadtest/scenarios say, and judge it; SCENARIOS='FILE ...' picks
+	@export ORT_DYLIB_PATH="$(ORT)"
+	failed=()
+	for file in $(SCENARIOS); do
+	    $(LOADTEST) scenario "$$file" --gateway-binary $(TIDEGATE) --output target/scenarios/"$$(basename "$$file" .toml)" || failed+=("$$file")
+	done
+	if (( $${#failed[@]} )); then printf 'not met: %s\n' "$${failed[@]}"; exit 1; fi
+
+bench: build loadtest bench-models ## the ceiling (raw ONNX Runtime, bare HTTP and gRPC) and the gateway beside it, in one run; the queue
+	@cargo build --profile release-fast --locked -p tidegate-benches
 	export ORT_DYLIB_PATH="$(ORT)"
-	target/release-fast/tidegate-benches gateway $(BENCH_ARGS)
-	target/release-fast/tidegate-benches queue
+	$(BENCHES) gateway $(BENCH_ARGS)
+	$(BENCHES) queue
+
+bench-harness: ## the load-test harness against servers of known latency, beside wrk and oha where they are installed
+	@cargo build --profile release-fast --locked -p tidegate-benches
+	PATH="$(CURDIR)/.deps/oha/bin:$$PATH" $(BENCHES) harness $(BENCH_ARGS)
+
+bench-peers: build bench-models ## the gateway beside Triton, mosec, MLServer and LitServe: same models, same client, same rates
+	@$(PYTHON) benches/peers/install.py
+	cargo build --profile release-fast --locked -p tidegate-benches
+	export ORT_DYLIB_PATH="$(ORT)"
+	$(BENCHES) peers $(BENCH_ARGS)
+
+bench-models: onnxruntime $(BENCH_VENV)/installed
+	@$(BENCH_VENV)/bin/python benches/models/make_models.py .deps/bench-models
 
 clean-deps: ## remove everything that was fetched
 	@rm -rf .deps

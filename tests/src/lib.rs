@@ -21,4 +21,5 @@ mod crowd;
 mod departed;
 mod errors;
 mod leaving;
+mod loadtest;
 mod readme;
