@@ -23,3 +23,4 @@ mod errors;
 mod leaving;
 mod loadtest;
 mod readme;
+mod scenarios;

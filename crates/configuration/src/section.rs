@@ -28,7 +28,7 @@ pub struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(crate) fn root(document: &'a Document<'a>, table: &'a DeTable<'a>) -> Self {
-        Self::new(document, String::new(), Some(table))
+        Self { at: Some(0), ..Self::new(document, String::new(), Some(table)) }
     }
 
     fn new(document: &'a Document<'a>, path: String, table: Option<&'a DeTable<'a>>) -> Self {
