@@ -2,20 +2,21 @@
 //! because an absolute number holds only on the machine and in the minute where it was taken.
 //!
 //! `tidegate-benches gateway`: what does the way from HTTP to the model and back cost?
+//! `tidegate-benches harness`: does the load-test harness tell the truth?
 //! `tidegate-benches queue`: what does our queue cost over a bare ring?
 //!
 //! Nothing here is asserted: the figures are for people to read. What is checked is that the
 //! measured thing did its work, so every answer of every server is looked at.
 
-mod bare;
 mod gateway;
+mod harness;
 mod output;
 mod queue;
-mod statistics;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tidegate_loadtest::ceiling::bare;
 
 /// The allocator of the gateway, so that the baselines do not differ from it in that.
 #[global_allocator]
@@ -36,11 +37,16 @@ struct Cli {
 enum Command {
     /// The gateway against raw ONNX Runtime and against a bare HTTP server
     Gateway(gateway::Options),
+    /// The load-test harness against servers whose latencies are known, and against other generators
+    Harness(harness::Options),
     /// The batcher's queue against crossbeam's ArrayQueue and tokio's mpsc
     Queue(queue::Options),
-    /// The bare HTTP server itself; `gateway` starts it
+    /// The server that reads and answers, and does nothing else; others start it
     #[command(hide = true)]
-    Bare(bare::Options),
+    Bare(bare::Arguments),
+    /// The server whose latencies are known; `harness` starts it
+    #[command(hide = true)]
+    Scripted(harness::scripted::Script),
 }
 
 fn main() -> ExitCode {
@@ -48,8 +54,10 @@ fn main() -> ExitCode {
     unsafe { tidegate_backend_ort::disable_telemetry() };
     let done = match Cli::parse().command {
         Command::Gateway(options) => gateway::run(&options),
+        Command::Harness(options) => harness::run(&options),
         Command::Queue(options) => queue::run(&options),
-        Command::Bare(options) => bare::run(options),
+        Command::Bare(options) => bare::run(&options).map(drop).map_err(Error::from),
+        Command::Scripted(script) => harness::scripted::run(script),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,189 +1,256 @@
-//! Rounds: every arm for a short while, one after the other, again and again, so that a machine that
-//! is slow for a minute is slow for all of them.
+//! Rounds: every arm for a short while, one after the other, again and again, so that a machine that is slow for a minute is
+//! slow for all of them. The rates of the open loops are shares of what the closed loops of the same round reached.
 
-use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, Method};
+use tidegate_inference::Tensor;
+use tidegate_loadtest::arrivals::Pattern;
+use tidegate_loadtest::ceiling::RawRun;
+use tidegate_loadtest::ceiling::bare::{Bare, Protocol};
+use tidegate_loadtest::ceiling::echo::{Exchange, OfLength, closed_loop};
+use tidegate_loadtest::engine::{DriveOptions, drive, once};
+use tidegate_loadtest::figures::Run;
+use tidegate_loadtest::load::{Arrivals, Behaviour, Endpoint, Load, Transport};
+use tidegate_loadtest::question::Prepared;
+use tidegate_loadtest::target::{Arguments, Check, PreparedTarget, TargetOptions, prepare};
+
 use super::INSTANCES;
-use super::client::{Ask, Connection, Load, closed_loop};
-use super::process::{Bare, Gateway, Process, own_cpu_time};
-use super::question::Question;
-use super::raw::RawRun;
-use super::workload::Workload;
+use super::process::Gateway;
+use super::workload::{Name, Workload};
 use crate::Result;
 
-/// Before the first round: pages, caches and branch predictors, and the model's own first runs.
-const WARM_UP: Duration = Duration::from_millis(300);
 const READY: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// At the head of every run against the gateway: connections, caches, and its batches' rhythm.
+const WARM_UP: Duration = Duration::from_millis(200);
+/// Of the open loops. Requests that find none free wait, and their wait counts.
+const CONNECTIONS: usize = 256;
+/// Rates of the open loops, of what the best closed loop of the round reached.
+pub const SHARES: [f64; 2] = [0.5, 0.8];
+const SEED: u64 = 1;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    pub rounds: usize,
+    /// For each arm of the gateway in each round.
+    pub time: Duration,
+}
+
+impl Pace {
+    pub fn baseline(&self) -> Duration {
+        self.time / 2
+    }
+}
 
 /// One model, with the servers that are asked about it.
 pub struct Bench {
     workload: Workload,
-    questions: Arc<[Question]>,
-    echoes: Arc<[Echo]>,
+    target: PreparedTarget,
     gateway: Gateway,
     bare: Bare,
+    exchange: Exchange,
+    callers: Vec<NonZeroUsize>,
+    cells: Vec<Cell>,
 }
 
-/// The same request to the bare server, which has no answer to get wrong but its length.
-struct Echo {
-    request: Vec<u8>,
-    answer_size: usize,
+/// Raw ONNX Runtime with so many rows in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell {
+    pub instances: usize,
+    pub batch: usize,
 }
 
-impl Ask for Echo {
-    fn request(&self) -> &[u8] {
-        &self.request
-    }
-
-    fn accepts(&self, body: &[u8]) -> bool {
-        body.len() == self.answer_size
-    }
-}
-
-/// A model at one number of callers.
+/// What was measured of one model; every list has one entry a round.
 pub struct Case {
-    pub model: &'static str,
-    pub version: u64,
+    pub name: Name,
+    pub model: String,
     pub wire: &'static str,
+    pub raw: Vec<RawArm>,
+    pub closed: Vec<ClosedArm>,
+    pub open: Vec<OpenArm>,
+}
+
+pub struct RawArm {
+    pub cell: Cell,
+    pub runs: Vec<RawRun>,
+}
+
+pub struct ClosedArm {
     pub callers: usize,
-    pub rounds: Vec<Round>,
+    pub bare: Vec<Run>,
+    pub gateway: Vec<Run>,
 }
 
-pub struct Round {
-    /// One row at a time, on as many instances as there are callers for them.
-    pub raw_single: RawRun,
-    /// Batches of as many rows as there are callers, on all instances.
-    pub raw_batched: RawRun,
-    pub bare: Served,
-    pub gateway: Served,
-    /// What the gateway's model ran meanwhile.
-    pub executed: Executed,
+pub struct OpenArm {
+    /// Of the capacity.
+    pub share: f64,
+    pub gateway: Vec<Run>,
 }
 
-/// What a server did in a round, and at what cost.
-pub struct Served {
-    pub load: Load,
-    pub server_cpu: Duration,
-    pub client_cpu: Duration,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Executed {
-    pub rows: f64,
-    pub batches: f64,
-}
-
-impl Served {
-    pub fn requests(&self) -> usize {
-        self.load.latencies.len()
+impl Cell {
+    pub fn rows_in_flight(self) -> usize {
+        self.instances * self.batch
     }
 
-    pub fn per_second(&self) -> f64 {
-        self.requests() as f64 / self.load.wall.as_secs_f64()
+    /// For each number of callers: all their rows in one batch, or divided among the instances; and one row alone.
+    fn all(callers: &[NonZeroUsize]) -> Vec<Self> {
+        let instances = INSTANCES.get();
+        let mut cells = vec![Self { instances: 1, batch: 1 }];
+        for callers in callers.iter().map(|callers| callers.get()) {
+            cells.push(Self { instances: 1, batch: callers });
+            if callers >= instances {
+                cells.push(Self { instances, batch: 1 });
+                cells.push(Self { instances, batch: callers / instances });
+            }
+        }
+        let mut unique: Vec<Self> = Vec::new();
+        for cell in cells {
+            if !unique.contains(&cell) {
+                unique.push(cell);
+            }
+        }
+        unique
     }
 }
 
 impl Bench {
     /// Returns when the gateway serves the model.
-    pub async fn start(mut workload: Workload, program: &Path) -> Result<Self> {
-        let questions: Arc<[Question]> = std::mem::take(&mut workload.questions).into();
+    pub fn start(workload: Workload, program: &Path, callers: &[NonZeroUsize]) -> Result<Self> {
         let gateway = Gateway::start(program, &workload.repository)?;
-        ready(&gateway, &workload).await?;
-        let first = questions.first().ok_or("a workload asks something")?;
-        let mut connection = Connection::open(gateway.data).await?;
-        let answer_size = connection.ask(first.request()).await?.body.len();
-        let echo = |question: &Question| Echo { request: question.request().to_vec(), answer_size };
-        let echoes = questions.iter().map(echo).collect();
-        let bare = Bare::start(answer_size, available_parallelism()?.get())?;
-        Ok(Self { workload, questions, echoes, gateway, bare })
+        let path = format!("/v2/models/{}/versions/{}", workload.model, workload.version);
+        let endpoint = Endpoint::tcp(gateway.data);
+        ready(&endpoint, &format!("{path}/ready"))?;
+        let options = TargetOptions {
+            binary: workload.binary,
+            check: Some(Check::Itself),
+            ..TargetOptions::default()
+        };
+        let target = format!("http://{}{path}", gateway.data);
+        let target = prepare(&Arguments { target, options }, SEED, 1)?;
+        let question = target.questions.first().ok_or("a target asks something")?.clone();
+        // The bare server answers what the gateway does, so that its answers cost the generator as much to judge.
+        let answer = once(&endpoint, Transport::Http1, Method::POST, &question.request, TIMEOUT)?;
+        let program = std::env::current_exe()?;
+        let bare = Bare::start(&program, Protocol::Http, &answer.body, available_parallelism()?)?;
+        // Of a binary answer its header says how to read it, which the bare server does not send.
+        let wire = match workload.binary {
+            true => Arc::new(OfLength(answer.body.len())),
+            false => Arc::clone(&target.wire),
+        };
+        let exchange = Exchange { question, wire };
+        let (callers, cells) = (callers.to_vec(), Cell::all(callers));
+        Ok(Self { workload, target, gateway, bare, exchange, callers, cells })
     }
 
-    pub async fn case(&mut self, callers: usize, rounds: usize, time: Duration) -> Result<Case> {
-        self.round(callers, WARM_UP).await?;
-        let mut measured = Vec::with_capacity(rounds);
-        for _ in 0..rounds {
-            measured.push(self.round(callers, time).await?);
+    pub fn case(&mut self, pace: &Pace, progress: &mut dyn FnMut(&str)) -> Result<Case> {
+        let batches: Vec<(Cell, Vec<Tensor>)> = self
+            .cells
+            .iter()
+            .map(|cell| Ok((*cell, self.workload.inputs.batch(cell.batch)?)))
+            .collect::<Result<_>>()?;
+        let mut case = self.empty();
+        progress("warming up");
+        let warm_up = Pace { rounds: 1, time: WARM_UP };
+        self.round(&batches, &warm_up, &mut self.empty())?;
+        for round in 0..pace.rounds {
+            progress(&format!("round {} of {}", round + 1, pace.rounds));
+            self.round(&batches, pace, &mut case)?;
         }
-        let Workload { model, version, wire, .. } = self.workload;
-        Ok(Case { model, version, wire, callers, rounds: measured })
+        Ok(case)
     }
 
-    async fn round(&mut self, callers: usize, time: Duration) -> Result<Round> {
-        let Workload { raw, rows, .. } = &mut self.workload;
-        let instances = INSTANCES.get();
-        let raw_single = raw.run(rows, 1, instances.min(callers), time)?;
-        let raw_batched = raw.run(rows, callers, instances.min(callers), time)?;
-        let Bare { process, address, .. } = &self.bare;
-        let bare = served(process, *address, callers, &self.echoes, time).await?;
-        let Gateway { process, data, .. } = &self.gateway;
-        let before = self.executed().await?;
-        let gateway = served(process, *data, callers, &self.questions, time).await?;
-        let after = self.executed().await?;
-        let executed =
-            Executed { rows: after.rows - before.rows, batches: after.batches - before.batches };
-        Ok(Round { raw_single, raw_batched, bare, gateway, executed })
+    fn empty(&self) -> Case {
+        let closed = |callers: &NonZeroUsize| ClosedArm {
+            callers: callers.get(),
+            bare: Vec::new(),
+            gateway: Vec::new(),
+        };
+        let Workload { name, model, version, .. } = self.workload;
+        Case {
+            name,
+            model: format!("{model} {version}"),
+            wire: self.workload.wire(),
+            raw: self.cells.iter().map(|&cell| RawArm { cell, runs: Vec::new() }).collect(),
+            closed: self.callers.iter().map(closed).collect(),
+            open: SHARES.map(|share| OpenArm { share, gateway: Vec::new() }).into(),
+        }
     }
 
-    async fn executed(&self) -> Result<Executed> {
-        let metrics = get(self.gateway.admin, "/metrics").await?.1;
-        executed(&metrics, self.workload.model, self.workload.version)
-            .ok_or_else(|| "the gateway's metrics say nothing about its model".into())
+    fn round(
+        &mut self,
+        batches: &[(Cell, Vec<Tensor>)],
+        pace: &Pace,
+        case: &mut Case,
+    ) -> Result<()> {
+        for ((cell, inputs), arm) in batches.iter().zip(&mut case.raw) {
+            let raw = &mut self.workload.raw;
+            arm.runs.push(raw.run(inputs, cell.batch, cell.instances, pace.baseline())?);
+        }
+        let mut capacity: f64 = 0.0;
+        for (&callers, arm) in self.callers.iter().zip(&mut case.closed) {
+            let (bare, exchange) = (&self.bare, &self.exchange);
+            arm.bare.push(closed_loop(bare, Protocol::Http, exchange, callers, pace.baseline())?);
+            let callers = callers.get();
+            let run = self.gateway(Arrivals::Closed { callers }, callers, pace.time)?;
+            capacity = capacity.max(run.throughput);
+            arm.gateway.push(run);
+        }
+        for arm in &mut case.open {
+            // A server that answered nothing has no capacity; the closed loops' doubts say why.
+            let pattern = Pattern::Poisson { rate: (capacity * arm.share).max(1.0) };
+            arm.gateway.push(self.gateway(Arrivals::Open(pattern), CONNECTIONS, pace.time)?);
+        }
+        Ok(())
+    }
+
+    fn gateway(&self, arrivals: Arrivals, connections: usize, time: Duration) -> Result<Run> {
+        let target = &self.target;
+        let load = Load {
+            name: self.workload.model.to_owned(),
+            target: target.target.clone(),
+            endpoints: Arc::clone(&target.endpoints),
+            transport: target.transport,
+            wire: Arc::clone(&target.wire),
+            questions: Arc::clone(&target.questions),
+            arrivals,
+            start: Duration::ZERO,
+            warm_up: WARM_UP,
+            duration: time,
+            max_requests: u64::MAX,
+            connections,
+            timeout: TIMEOUT,
+            behaviour: Behaviour::Normal,
+            slo: None,
+            windows: Vec::new(),
+        };
+        let process = Some(self.gateway.process.id());
+        let options = DriveOptions { threads: 1, seed: SEED, server_process: process };
+        let runs = drive(&[load], &options, &mut |_| ControlFlow::Continue(()))?;
+        Ok(runs.into_iter().next().ok_or("a drive of one load gives one run")?)
     }
 }
 
-async fn served<A: Ask>(
-    process: &Process,
-    address: SocketAddr,
-    callers: usize,
-    questions: &Arc<[A]>,
-    time: Duration,
-) -> Result<Served> {
-    let before = (process.cpu_time()?, own_cpu_time()?);
-    let load = closed_loop(address, callers, questions, time).await?;
-    let after = (process.cpu_time()?, own_cpu_time()?);
-    Ok(Served { load, server_cpu: after.0 - before.0, client_cpu: after.1 - before.1 })
-}
-
-async fn ready(gateway: &Gateway, workload: &Workload) -> Result<()> {
-    let path = format!("/v2/models/{}/versions/{}/ready", workload.model, workload.version);
+fn ready(endpoint: &Endpoint, path: &str) -> Result<()> {
+    let request =
+        Prepared { path: path.to_owned(), headers: HeaderMap::new(), body: bytes::Bytes::new() };
     let patience = Instant::now() + READY;
     loop {
-        let (status, body) = get(gateway.data, &path).await?;
-        if status == 200 {
+        let answer = once(endpoint, Transport::Http1, Method::GET, &request, TIMEOUT)?;
+        if answer.status.is_success() {
             return Ok(());
         }
         if Instant::now() > patience {
-            return Err(format!("{} does not become ready: {status} {body}", workload.model).into());
+            let said = String::from_utf8_lossy(&answer.body);
+            return Err(format!("{path}: not ready: {} {said}", answer.status).into());
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-async fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
-    let mut connection = Connection::open(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
-    let answer = connection.ask(request.as_bytes()).await?;
-    Ok((answer.status, String::from_utf8_lossy(answer.body).into_owned()))
-}
-
-/// Rows and batches that a version ever executed.
-fn executed(metrics: &str, model: &str, version: u64) -> Option<Executed> {
-    let labels = [format!("model=\"{model}\""), format!("version=\"{version}\"")];
-    let counter = |name: &str| {
-        let line = metrics.lines().find(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
-                && labels.iter().all(|label| line.contains(label))
-        })?;
-        line.rsplit(' ').next()?.parse().ok()
-    };
-    Some(Executed {
-        rows: counter("nv_inference_count")?,
-        batches: counter("nv_inference_exec_count")?,
-    })
 }
 
 #[cfg(test)]
@@ -191,13 +258,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_those_of_the_version() {
-        let metrics = "# TYPE nv_inference_count counter\n\
-            nv_inference_count{model=\"m\",version=\"1\"} 5\n\
-            nv_inference_count{model=\"m\",version=\"2\"} 12\n\
-            nv_inference_exec_count{model=\"m\",version=\"2\"} 4\n";
-        let expected = Executed { rows: 12.0, batches: 4.0 };
-        assert_eq!(executed(metrics, "m", 2), Some(expected));
-        assert_eq!(executed(metrics, "m", 1), None);
+    fn raw_never_has_more_rows_in_flight_than_there_are_callers() {
+        let callers = [1, 8, 33].map(|callers| NonZeroUsize::new(callers).unwrap());
+        let cells = Cell::all(&callers);
+        let shown: Vec<(usize, usize)> =
+            cells.iter().map(|cell| (cell.instances, cell.batch)).collect();
+        assert_eq!(shown, [(1, 1), (1, 8), (2, 1), (2, 4), (1, 33), (2, 16)]);
+        assert!(cells.iter().all(|cell| cell.rows_in_flight() <= 33));
     }
 }

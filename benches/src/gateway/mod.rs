@@ -1,31 +1,30 @@
-//! Question: what does the way from HTTP through admission, queue and batch to the model and back
-//! cost, for a lone caller and for many?
+//! Question: what does the way from HTTP through admission, queue and batch to the model and back cost, for a lone caller,
+//! for many, and for callers who do not wait for each other?
 //!
-//! Baselines, interleaved with the gateway in the same run: raw ONNX Runtime, one row at a time (what
-//! a server without batching could reach at best) and in batches as large as there are callers (what
-//! batching allows); a bare hyper server that reads the same bodies and answers as many bytes (what
-//! HTTP allows).
+//! Baselines, interleaved with the gateway in the same run: raw ONNX Runtime, with at most as many rows in flight as there are
+//! callers (what the model allows); a bare hyper server that reads the same bodies and answers the same bytes (what HTTP
+//! allows). Beside them stand the targets that the project has set itself.
 //!
-//! Client and server share the machine, so the CPU time of each is reported beside the rates.
+//! Generator and server share the machine, so the CPU of each is shown, and a run in which the generator was the limit
+//! is marked.
 
-mod client;
 mod measure;
+mod plots;
 mod process;
-mod question;
-mod raw;
 mod report;
+mod to_beat;
 mod workload;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tidegate_backend::LoadOptions;
 use tidegate_backend_ort::{LibrarySearch, OrtBackend, OrtRuntime};
 
 use crate::Result;
-use crate::output::{Output, progress};
-use measure::Bench;
+use crate::output::progress;
+use measure::{Bench, Pace};
 use workload::{Folders, Name, Workload};
 
 /// The gateway's defaults, which its copy of each model is loaded with.
@@ -34,25 +33,34 @@ const INTRA_OP_THREADS: NonZeroUsize = NonZeroUsize::MIN;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// How long each arm of a round is loaded
+    /// How long the gateway is loaded in each arm of a round; baselines take half of it
     #[arg(long, default_value_t = 2.0, value_parser = seconds)]
     seconds: f64,
     /// Rounds; each visits every arm once
     #[arg(long, default_value = "5")]
     rounds: NonZeroUsize,
+    /// A smoke run: two rounds of a fifth of a second, whose figures are worth nothing
+    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    quick: bool,
     /// Callers in a closed loop
-    #[arg(long, value_delimiter = ',', default_value = "1,8,32")]
+    #[arg(long, value_delimiter = ',', default_value = "1,8,32,64")]
     callers: Vec<NonZeroUsize>,
     /// Models
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "digits,heavy,orientation")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "tiny,heavy,digits,orientation"
+    )]
     models: Vec<Name>,
     /// The gateway's program; otherwise the one that was built beside this one
     #[arg(long, value_name = "FILE")]
     gateway: Option<PathBuf>,
     #[command(flatten)]
     folders: Folders,
-    #[command(flatten)]
-    output: Output,
+    /// Write the Markdown to FILE, and its plots beside it, instead of to stdout
+    #[arg(long, value_name = "FILE.md")]
+    output: Option<PathBuf>,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -62,24 +70,29 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+impl Options {
+    fn pace(&self) -> Pace {
+        let (rounds, seconds) =
+            if self.quick { (2, 0.2) } else { (self.rounds.get(), self.seconds) };
+        Pace { rounds, time: Duration::from_secs_f64(seconds) }
+    }
+}
+
 pub fn run(options: &Options) -> Result<()> {
+    let (started, pace) = (SystemTime::now(), options.pace());
     let program = match &options.gateway {
         Some(program) => program.clone(),
         None => std::env::current_exe()?.with_file_name("tidegate"),
     };
     let backend = OrtBackend::new(OrtRuntime::open(&LibrarySearch::from_environment(None))?);
     let load = LoadOptions { instances: INSTANCES, intra_op_threads: INTRA_OP_THREADS };
-    let threads = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut cases = Vec::new();
-    for &name in &options.models {
+    for (index, &name) in options.models.iter().enumerate() {
+        let at = format!("model {} of {}, {name:?}", index + 1, options.models.len());
+        progress(&format!("{at}: starting"));
         let workload = Workload::load(name, &options.folders, &backend, &load)?;
-        let mut bench = threads.block_on(Bench::start(workload, &program))?;
-        for callers in &options.callers {
-            progress(&format!("{name:?}, {callers} callers"));
-            let time = Duration::from_secs_f64(options.seconds);
-            let rounds = options.rounds.get();
-            cases.push(threads.block_on(bench.case(callers.get(), rounds, time))?);
-        }
+        let mut bench = Bench::start(workload, &program, &options.callers)?;
+        cases.push(bench.case(&pace, &mut |line| progress(&format!("{at}: {line}")))?);
     }
-    options.output.write(&report::markdown(&cases, options.rounds.get(), options.seconds))
+    report::write(&cases, &pace, started, options.output.as_deref())
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::output::{Output, Table, figure};
-use crate::statistics::median;
+use tidegate_loadtest::statistics::median;
 
 /// Places in every queue; the gateway's default.
 const CAPACITY: usize = 1024;

@@ -18,7 +18,8 @@ pub fn table(report: &CeilingReport) -> String {
         );
         lines.extend(raw(&report.raw));
         lines.push(
-            "  knee: no larger batch gives more than 5 % more rows/s with these threads".into(),
+            "  knee: no larger batch gives more than 5 % more rows/s; none marked: they still rise"
+                .into(),
         );
         lines.push(String::new());
     }
