@@ -261,7 +261,7 @@ mod tests {
             ("http://h:1/v2/models/%ff", "not UTF-8"),
             ("http://h:1/v2/models/m?x=1", "a query does not belong"),
             ("http://u:p@h:1/v2/models/m", "user names and passwords"),
-            ("http://h:99999/v2/models/m", "not a URL"),
+            ("http://h:99999/v2/models/m", "no port that could be used"),
             ("http://:1/v2/models/m", "no host"),
             ("grpc://h/v2/models/m", "no port"),
         ] {

@@ -22,7 +22,7 @@ impl Tolerance {
     /// NaN equals NaN, an infinity its like.
     fn admits(self, expected: f64, found: f64) -> bool {
         expected == found
-            || (expected - found).abs() <= self.0 * (1.0 + expected.abs())
+            || (expected.is_finite() && (expected - found).abs() <= self.0 * (1.0 + expected.abs()))
             || (expected.is_nan() && found.is_nan())
     }
 

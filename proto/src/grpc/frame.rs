@@ -62,7 +62,7 @@ mod tests {
             (b"\x01\0\0\0\0", "a compressed gRPC message"),
             (b"\0\0\0\0\x02\x0a", "expected one gRPC message of 2 bytes, got 1 bytes"),
             (b"\0\0\0\0\0\0\0\0\0\0", "expected one gRPC message of 0 bytes, got 5 bytes"),
-            (b"\0\0\0\0\x01\x0a", "buffer underflow"),
+            (b"\0\0\0\0\x01\x0a", "failed to decode Protobuf message"),
         ] {
             let refused = unframe::<ModelReadyRequest>(&Bytes::from_static(body)).unwrap_err();
             assert!(refused.to_string().contains(problem), "{refused}");

@@ -98,7 +98,7 @@ mod tests {
         };
         let (values, _) = bytes.as_chunks::<8>();
         let values: Vec<i64> = values.iter().take(8).map(|le| i64::from_le_bytes(*le)).collect();
-        assert_eq!(values, [0; 8]);
+        assert_eq!(values, [4, 0, 5, 2, 2, 7, 4, 1]);
     }
 
     #[test]
