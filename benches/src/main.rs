@@ -4,6 +4,7 @@
 //! `tidegate-benches gateway`: what does the way from HTTP to the model and back cost?
 //! `tidegate-benches harness`: does the load-test harness tell the truth?
 //! `tidegate-benches queue`: what does our queue cost over a bare ring?
+//! `tidegate-benches peers`: what do other inference servers do with the same load?
 //!
 //! Nothing here is asserted: the figures are for people to read. What is checked is that the
 //! measured thing did its work, so every answer of every server is looked at.
@@ -11,6 +12,7 @@
 mod gateway;
 mod harness;
 mod output;
+mod peers;
 mod queue;
 
 use std::process::ExitCode;
@@ -41,6 +43,11 @@ enum Command {
     Harness(harness::Options),
     /// The batcher's queue against crossbeam's ArrayQueue and tokio's mpsc
     Queue(queue::Options),
+    /// The gateway against other inference servers
+    Peers(peers::Options),
+    /// Keeps one server, with everything it starts; `peers` starts it
+    #[command(hide = true)]
+    Keep(peers::keeper::Options),
     /// The server that reads and answers, and does nothing else; others start it
     #[command(hide = true)]
     Bare(bare::Arguments),
@@ -56,6 +63,8 @@ fn main() -> ExitCode {
         Command::Gateway(options) => gateway::run(&options),
         Command::Harness(options) => harness::run(&options),
         Command::Queue(options) => queue::run(&options),
+        Command::Peers(options) => peers::run(&options),
+        Command::Keep(options) => peers::keeper::run(&options),
         Command::Bare(options) => bare::run(&options).map(drop).map_err(Error::from),
         Command::Scripted(script) => harness::scripted::run(script),
     };
