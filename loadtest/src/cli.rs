@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{Failure, ceiling, compare, mlperf, report, run};
+use crate::{Failure, ceiling, compare, mlperf, report, run, scenario};
 
 /// Takes a load to an inference server, and tells what it carries.
 ///
@@ -23,10 +23,15 @@ enum Command {
     Run(Box<run::Arguments>),
     /// Say whether one of two reports is better, by how much, and whether that is more than noise
     Compare(compare::Arguments),
+    /// Drive the loads of a scenario file, do its actions, and judge its criteria
+    Scenario(scenario::Arguments),
     /// Single-stream, multi-stream, server and offline, in the manner of MLPerf Inference
     Mlperf(Box<mlperf::Arguments>),
     /// Measure what the machine allows: raw ONNX Runtime, bare HTTP and bare gRPC
     Ceiling(ceiling::Arguments),
+    /// The server that reads and answers, and does nothing else; `ceiling` starts it
+    #[command(hide = true)]
+    Bare(ceiling::bare::Arguments),
     /// Draw a report again from its JSON file
     Report(report::Arguments),
 }
@@ -47,20 +52,55 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Scenario(arguments) => scenario::run(arguments),
         Command::Mlperf(arguments) => mlperf::run(*arguments),
         Command::Ceiling(arguments) => ceiling::run(&arguments),
+        Command::Bare(arguments) => ceiling::bare::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::CommandFactory;
 
     use super::*;
 
+    const PAGE: &str = include_str!("../../docs/loadtest.md");
+
+    fn options(command: &clap::Command) -> BTreeSet<String> {
+        let long = |argument: &clap::Arg| argument.get_long().map(|long| format!("--{long}"));
+        command.get_arguments().filter_map(long).filter(|long| long != "--help").collect()
+    }
+
+    /// Whatever stands on the page as `--word`.
+    fn named() -> BTreeSet<String> {
+        let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
+        let words = PAGE.split(ends).filter(|word| word.starts_with("--") && word.len() > 2);
+        words.filter(|word| !word.starts_with("---")).map(str::to_owned).collect()
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_manual_names_every_option_of_run() {
+        let cli = Cli::command();
+        let run = cli.find_subcommand("run").expect("a subcommand");
+        let missing: Vec<_> = options(run).difference(&named()).cloned().collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn the_manual_names_no_option_that_does_not_exist() {
+        let cli = Cli::command();
+        let mut known: BTreeSet<String> = cli.get_subcommands().flat_map(options).collect();
+        known.insert("--help".to_owned());
+        let unknown: Vec<_> = named().difference(&known).cloned().collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
     }
 }

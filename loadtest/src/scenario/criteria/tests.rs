@@ -104,7 +104,8 @@ fn a_criterion_about_nothing_fails() {
 #[test]
 fn a_late_generator_excuses_a_latency_and_nothing_that_was_lost() {
     let mut late = run();
-    late.validity = Validity { valid: false, reasons: vec!["late".to_owned()], notes: Vec::new() };
+    late.validity =
+        Validity { valid: false, reasons: vec!["late".to_owned()], ..Validity::default() };
     let (verdict, found) = verdict_on(&late, Bound::Within(Percentile::P99, ms(1)));
     assert_eq!(verdict, Verdict::Undecided);
     // Its own lateness is in the latency: what is within the bound with it is so without it.
