@@ -3,8 +3,11 @@
 //!
 //! Its stdin is a pipe from the benchmark. When that ends (the benchmark dropped it, was interrupted,
 //! or was killed), the whole family is told to leave and, if it stays, made to. The keeper adopts
-//! orphans, so a process that forked away from its parent is found too. It lives in a process group
-//! of its own: a Ctrl-C in the terminal reaches the benchmark alone.
+//! orphans, so a process that forked away from its parent is found too.
+//!
+//! It begins a session of its own. A Ctrl-C in the terminal then reaches the benchmark alone; and in
+//! the benchmark's session its death would orphan the keeper's process group, to which the system
+//! sends SIGHUP if a member stands still, as most servers here do: the keeper would die of it.
 
 use std::ffi::OsString;
 use std::fs;
@@ -16,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Signal, WaitOptions, getpid, wait};
+use rustix::process::{Signal, WaitOptions, getpid, setsid, wait};
 
 use super::family::Family;
 use crate::Result;
@@ -39,6 +42,7 @@ pub fn run(options: &Options) -> Result<()> {
     let [program, arguments @ ..] = &options.command[..] else {
         return Err("expected a program".into());
     };
+    setsid()?;
     #[cfg(target_os = "linux")]
     rustix::process::set_child_subreaper(Some(getpid()))?;
     let server = Command::new(program)

@@ -54,8 +54,6 @@ impl Server {
         keeper.arg("keep").arg("--folder").arg(folder.path());
         keeper.arg("--").args(contender.command(folders, &job)?);
         keeper.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
-        // Ctrl-C is for the benchmark; the keeper sees that it is gone.
-        std::os::unix::process::CommandExt::process_group(&mut keeper, 0);
         let mut keeper = keeper.spawn()?;
         let stdin = keeper.stdin.take();
         let family = Family::of(Pid::from_child(&keeper));
