@@ -13,6 +13,9 @@ mod payload;
 mod statistics;
 mod timing;
 
+#[cfg(test)]
+mod over_grpc;
+
 use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
