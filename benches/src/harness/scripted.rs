@@ -67,10 +67,21 @@ fn connection(mut stream: TcpStream, script: Script, start: Instant) -> Result<(
     let mut reader = BufReader::new(stream.try_clone()?);
     while read_request(&mut reader)? {
         let answer_at = start + script.answer_at(start.elapsed());
-        thread::sleep(answer_at.saturating_duration_since(Instant::now()));
+        wait_until(answer_at);
         stream.write_all(ANSWER)?;
     }
     Ok(())
+}
+
+/// A thread that sleeps wakes up some tenths of a millisecond late, which is more than what is to be shown: the last of it
+/// is spent awake.
+fn wait_until(instant: Instant) {
+    const AWAKE: Duration = Duration::from_millis(1);
+    let asleep = instant.checked_sub(AWAKE).unwrap_or(instant);
+    thread::sleep(asleep.saturating_duration_since(Instant::now()));
+    while Instant::now() < instant {
+        std::hint::spin_loop();
+    }
 }
 
 /// Reads a whole request; false when there is none any more.
