@@ -15,8 +15,9 @@ const LATE_P50_MS: f64 = 0.25;
 const LATE_P99_MS: f64 = 1.0;
 /// And above them it may be this share of the latency that it spoils.
 const LATE_SHARE: f64 = 0.1;
-/// Of one core.
-const SATURATED: f64 = 0.9;
+/// Of one core. Evenly spaced requests keep a thread busy long before it is late: at 97 % of a core it was late by
+/// 0.14 ms at p99. What is above this has no time left at all.
+const SATURATED: f64 = 0.98;
 /// Of the requests that were due: below it the wait for connections deserves a word.
 const WAITED_SHARE: f64 = 0.01;
 
@@ -178,9 +179,9 @@ mod tests {
 
     #[test]
     fn a_saturated_thread_makes_the_run_invalid() {
-        assert!(judged(5.0, 0.05, 0.89).valid);
-        let saturated = judged(5.0, 0.05, 0.97);
-        assert!(saturated.reasons[0].contains("used 97 % of a core"), "{saturated}");
+        assert!(judged(5.0, 0.05, 0.97).valid);
+        let saturated = judged(5.0, 0.05, 0.99);
+        assert!(saturated.reasons[0].contains("used 99 % of a core"), "{saturated}");
     }
 
     #[test]
