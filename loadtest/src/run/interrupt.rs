@@ -1,4 +1,4 @@
-//! Ctrl-C: the first ends the run early, and what was measured is shown; the second ends the program.
+//! Ctrl-C or SIGTERM: the first ends the run early, and what was measured is shown; the second ends the program.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ impl Interrupt {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let Ok(runtime) = runtime else { return };
             runtime.block_on(async {
-                while tokio::signal::ctrl_c().await.is_ok() {
+                while asked_to_stop().await {
                     if seen.0.swap(true, Ordering::Relaxed) {
                         std::process::exit(INTERRUPTED);
                     }
@@ -40,4 +40,20 @@ impl Interrupt {
     pub fn flow(&self) -> ControlFlow<()> {
         if self.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
+}
+
+/// False when there are no signals to be had.
+#[cfg(unix)]
+async fn asked_to_stop() -> bool {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return false };
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.is_ok(),
+        terminated = terminate.recv() => terminated.is_some(),
+    }
+}
+
+#[cfg(not(unix))]
+async fn asked_to_stop() -> bool {
+    tokio::signal::ctrl_c().await.is_ok()
 }

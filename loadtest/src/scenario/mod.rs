@@ -20,6 +20,7 @@ mod versions;
 mod tests;
 
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -31,8 +32,9 @@ use self::stage::Stage;
 use crate::Failure;
 use crate::engine::DriveOptions;
 use crate::exit;
-use crate::figures::{ActionFigures, CriterionFigures, ScenarioFigures};
+use crate::figures::{ActionFigures, CriterionFigures, Progress, ScenarioFigures};
 use crate::report::{self, Output};
+use crate::run::Interrupt;
 
 /// Plays a scenario file and judges it: exit status 3 when a criterion is not met.
 #[derive(Debug, clap::Args)]
@@ -85,7 +87,13 @@ pub fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     };
     options.server_process = stage.only_process(&scenario);
     let mut loads = prepare::loads(&scenario, &stage, arguments.seed, arguments.allow_remote)?;
-    let mut view = report::live(&arguments.output, &scenario.name);
+    // Ended early, gateways are told to leave all the same.
+    let interrupt = Interrupt::listen();
+    let mut live = report::live(&arguments.output, &scenario.name);
+    let mut view = |progress: &Progress| -> ControlFlow<()> {
+        live(progress)?;
+        interrupt.flow()
+    };
     let (capacities, mut runs) =
         calibrate(&scenario.calibration, &scenario.loads, &mut loads, &options, &mut view)?;
     let (driven, actions) = stage.play(&scenario, &loads, &options, &mut view)?;
