@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::generator::HandOver;
-use super::tally::{Recording, Tally};
+use super::tally::Tally;
 use crate::Failure;
 use crate::figures::{LoadProgress, Progress};
 use crate::histogram::Recorded;
@@ -25,15 +25,7 @@ pub struct Collection {
 /// All of one load so far.
 #[derive(Default)]
 pub struct Collected {
-    pub due: u64,
-    pub ended: u64,
-    pub right: u64,
-    pub errors: u64,
-    pub recorded: Recording,
-    pub connections_opened: u64,
-    pub resent: u64,
-    pub most_in_flight: u64,
-    last_ended: Option<Instant>,
+    pub total: Tally,
     /// From the start of the recorded time to the last end of a request.
     pub lasted: Duration,
     /// The last second that some thread handed over, and the one before, which all have.
@@ -124,7 +116,7 @@ impl Collection {
         for (load, collected) in loads.iter().zip(&mut collected) {
             collected.count_the_missing(load);
             let from = self.start + load.start + load.warm_up;
-            let last = collected.last_ended.map(|last| last.saturating_duration_since(from));
+            let last = collected.total.last_ended.map(|last| last.saturating_duration_since(from));
             collected.lasted = last.unwrap_or_default();
         }
         Ok((collected, shares))
@@ -139,40 +131,32 @@ impl Collected {
         }
         self.latest.right += tally.right;
         self.latest.latency.add(&tally.recorded.corrected);
-        self.due += tally.due;
-        self.ended += tally.ended;
-        self.right += tally.right;
-        self.errors += tally.errors;
-        self.connections_opened += tally.connections_opened;
-        self.resent += tally.resent;
-        self.most_in_flight = self.most_in_flight.max(tally.most_in_flight);
-        self.last_ended = self.last_ended.max(tally.last_ended);
-        self.recorded.add(tally.recorded);
+        self.total.add(tally);
     }
 
     fn progress(&self) -> LoadProgress {
-        let errors = self.recorded.endings.iter().filter(|(ending, _)| ending.is_error());
+        let errors = self.total.recorded.endings.iter().filter(|(ending, _)| ending.is_error());
         let counted = errors.map(|(ending, tally)| (*ending, tally.latency.len()));
         let latency = &self.complete.latency;
         let at = |quantile| (!latency.is_empty()).then(|| latency.ms(quantile));
         LoadProgress {
-            due: self.due,
-            right: self.right,
-            errors: self.errors,
+            due: self.total.due,
+            right: self.total.right,
+            errors: self.total.errors,
             worst: counted.max_by_key(|(_, count)| *count),
             rate: self.complete.right as f64,
             p50_ms: at(0.5),
             p99_ms: at(0.99),
-            in_flight: self.due - self.ended,
+            in_flight: self.total.due - self.total.ended,
             ..LoadProgress::default()
         }
     }
 
     /// A request that never came to an end, against all timeouts, is not forgotten: it timed out.
     fn count_the_missing(&mut self, load: &Load) {
-        let missing = self.due - self.ended;
+        let missing = self.total.due - self.total.ended;
         if missing > 0 {
-            let tally = self.recorded.endings.entry(Ending::TimedOut).or_default();
+            let tally = self.total.recorded.endings.entry(Ending::TimedOut).or_default();
             for _ in 0..missing {
                 tally.latency.record(load.timeout);
             }

@@ -29,8 +29,9 @@ pub struct Drive {
 }
 
 pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Run {
-    let recorded = collected.recorded;
-    let ended_early = drive.interrupted || collected.due >= load.max_requests;
+    let total = collected.total;
+    let recorded = total.recorded;
+    let ended_early = drive.interrupted || total.due >= load.max_requests;
     let duration = if ended_early { collected.lasted.min(load.duration) } else { load.duration };
     let seconds = duration.as_secs_f64().max(SHORTEST);
     let requests = recorded.endings.values().map(|tally| tally.latency.len()).sum();
@@ -42,21 +43,21 @@ pub fn run(index: usize, load: &Load, collected: Collected, drive: &Drive) -> Ru
     let latency_uncorrected = Latency::of(recorded.uncorrected);
     let generator = GeneratorFigures {
         threads: drive.shares.len(),
-        connections_opened: collected.connections_opened,
-        resent: collected.resent,
+        connections_opened: total.connections_opened,
+        resent: total.resent,
         cpu_cores: drive.shares.iter().sum(),
         busiest_thread: drive.shares.iter().copied().fold(0.0, f64::max),
         lateness: open.then(|| Latency::of(recorded.lateness)),
         waited: recorded.wait.len(),
         wait: some(recorded.wait),
-        most_in_flight: collected.most_in_flight,
+        most_in_flight: total.most_in_flight,
     };
     let validity = validity::judge(&Evidence {
         generator: &generator,
         latency: latency.as_ref().unwrap_or(&latency_uncorrected),
         requests,
         scheduled: scheduled(index, load, drive.seed),
-        turned_to: collected.due,
+        turned_to: total.due,
         interrupted: drive.interrupted,
     });
     let right = recorded.endings.get(&Ending::Right).map_or(0, |tally| tally.latency.len());

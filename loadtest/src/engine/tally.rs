@@ -133,6 +133,21 @@ impl Tally {
     }
 }
 
+impl Tally {
+    /// Of another thread, or of a later second.
+    pub fn add(&mut self, other: Self) {
+        self.due += other.due;
+        self.ended += other.ended;
+        self.right += other.right;
+        self.errors += other.errors;
+        self.recorded.add(other.recorded);
+        self.connections_opened += other.connections_opened;
+        self.resent += other.resent;
+        self.most_in_flight = self.most_in_flight.max(other.most_in_flight);
+        self.last_ended = self.last_ended.max(other.last_ended);
+    }
+}
+
 impl Recording {
     fn record(&mut self, times: &Times, judged: Judged, window: &Window) {
         let corrected = times.ended - times.due;

@@ -72,6 +72,10 @@ fn late(evidence: &Evidence<'_>) -> Option<String> {
     let lateness = evidence.generator.lateness.as_ref()?;
     let spoils = |late: f64, floor: f64, latency: f64| late > floor && late > LATE_SHARE * latency;
     let latency = evidence.latency;
+    // Without an answer there is no latency to spoil.
+    if latency.samples == 0 {
+        return None;
+    }
     if !spoils(lateness.p50_ms, LATE_P50_MS, latency.p50_ms)
         && !spoils(lateness.p99_ms, LATE_P99_MS, latency.p99_ms)
     {

@@ -152,6 +152,8 @@ impl Session<'_> {
                 return Err(Failure::new("interrupted: the search did not come to its end"));
             }
             let load = self.load("search", target, Arrivals::Open(self.pattern_at(ask.rate)));
+            // What is searched for is what is good, unless something else was said to be.
+            let load = Load { slo: load.slo.or(search.limits.p99), ..load };
             let title = format!("{} {:.0} requests/s", ask.phase.name(), ask.rate);
             // The same schedule twice would confirm nothing.
             let client = Client {
