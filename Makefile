@@ -97,6 +97,7 @@ scenarios: build loadtest bench-models ## load the gateway as loadtest/scenarios
 bench: build loadtest bench-models ## the ceiling (raw ONNX Runtime, bare HTTP and gRPC) and the gateway beside it, in one run; the queue
 	@cargo build --profile release-fast --locked -p tidegate-benches
 	export ORT_DYLIB_PATH="$(ORT)"
+	$(LOADTEST) ceiling .deps/bench-models/heavy/1/model.onnx --rounds 3 --time 300ms
 	$(BENCHES) gateway $(BENCH_ARGS)
 	$(BENCHES) queue
 
