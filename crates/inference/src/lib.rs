@@ -9,6 +9,7 @@ mod datatype;
 mod deadline;
 mod error;
 mod name;
+mod priority;
 mod request;
 mod shape;
 mod signature;
@@ -21,6 +22,7 @@ pub use datatype::DataType;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result};
 pub use name::{Label, ModelName};
+pub use priority::Priority;
 pub use request::{
     Admission, Admitted, ParameterValue, Parameters, Request, RequestHead, Response,
 };
