@@ -12,7 +12,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tidegate_batcher::BatchPolicy;
 use tidegate_inference::{Error, Label, ModelName, Version};
+
+use crate::cores::ComputeThreads;
 
 #[derive(Clone, Debug)]
 pub struct ControlConfig {
@@ -38,36 +41,78 @@ pub struct ModelConfig {
     pub labels: BTreeMap<Label, Version>,
     /// Relative shares, 0 to 10000. Empty: the newest ready version gets everything.
     pub weights: BTreeMap<Target, u32>,
-    /// The target: a batch of so many rows goes at once.
-    pub batch_size: NonZeroUsize,
+    pub batching: BatchingConfig,
     /// The cap, in rows. With 1 no two requests share a run, and a request of several rows is
     /// split like any other request above its cap.
     pub max_batch_size: NonZeroUsize,
-    /// How long the oldest request may wait for company.
-    pub max_queue_delay: Duration,
     /// Requests that may wait for one version.
     pub max_queue_size: NonZeroUsize,
+    /// How soon answers are wanted: order, batch size and admission look at it. An answer that
+    /// comes later is still sent, as long as the deadline holds.
+    pub slo: Option<Duration>,
+    /// The longest deadline that a request of this model gets; the server's holds besides.
+    pub request_timeout: Option<Duration>,
+    /// A run that takes longer is ended and its instance is rebuilt.
+    pub max_execution_time: Duration,
     /// Loaded copies of each version.
     pub instances: NonZeroUsize,
+    /// Threads inside one run of one instance.
     pub intra_op_threads: NonZeroUsize,
+}
+
+/// Who decides with how many rows a batch goes, below `max_batch_size`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchingConfig {
+    /// The gateway, by what it learns of the model.
+    Adaptive,
+    /// Whoever wrote these numbers.
+    Fixed {
+        /// The target: a batch of so many rows goes at once.
+        batch_size: NonZeroUsize,
+        /// How long the oldest request may wait for company.
+        max_queue_delay: Duration,
+    },
+}
+
+impl BatchingConfig {
+    /// The target of those who only write a delay.
+    pub const USUAL_BATCH_SIZE: NonZeroUsize = count(8);
+}
+
+impl ModelConfig {
+    /// # Errors
+    /// When the target is above the cap, or the delay is too long.
+    pub fn policy(&self) -> Result<BatchPolicy, Error> {
+        let (batch_size, max_queue_delay) = match self.batching {
+            BatchingConfig::Adaptive => {
+                (BatchingConfig::USUAL_BATCH_SIZE.min(self.max_batch_size), Duration::ZERO)
+            }
+            BatchingConfig::Fixed { batch_size, max_queue_delay } => (batch_size, max_queue_delay),
+        };
+        BatchPolicy::new(batch_size, self.max_batch_size, max_queue_delay)
+    }
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
-        const fn count(number: usize) -> NonZeroUsize {
-            NonZeroUsize::new(number).expect("the defaults below are not zero")
-        }
+        let ComputeThreads { instances, intra_op_threads } = ComputeThreads::of_this_machine();
         Self {
             labels: BTreeMap::new(),
             weights: BTreeMap::new(),
-            batch_size: count(8),
+            batching: BatchingConfig::Adaptive,
             max_batch_size: count(64),
-            max_queue_delay: Duration::ZERO,
             max_queue_size: count(1024),
-            instances: count(2),
-            intra_op_threads: count(1),
+            slo: None,
+            request_timeout: None,
+            max_execution_time: Duration::from_secs(30),
+            instances,
+            intra_op_threads,
         }
     }
+}
+
+const fn count(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).expect("the defaults above are not zero")
 }
 
 /// What a weight is given to. A label stands for the version it points to at that moment.

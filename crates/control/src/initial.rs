@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate_batcher::BatchPolicy;
 use tidegate_inference::{BatchingStatus, ModelName, Version, VersionEntry, VersionState};
 use tracing::warn;
 
@@ -76,9 +75,7 @@ fn model(
 ) -> Model {
     let versions: BTreeSet<Version> = folders.keys().copied().collect();
     let mut fault = |what: &str| faults.push(format!("models.{name}: {what}"));
-    if let Err(error) =
-        BatchPolicy::new(config.batch_size, config.max_batch_size, config.max_queue_delay)
-    {
+    if let Err(error) = config.policy() {
         fault(error.message());
     }
     for (label, version) in config.labels.iter().filter(|(_, v)| !versions.contains(v)) {
@@ -153,8 +150,10 @@ fn warn_of_missing_versions(name: &ModelName, model: &Model) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::testing::{Site, label, model, version};
-    use crate::{ControlError, ModelConfig};
+    use crate::{BatchingConfig, ControlError, ModelConfig};
 
     fn faults(site: &Site) -> Vec<String> {
         match site.open() {
@@ -171,7 +170,10 @@ mod tests {
         let digits = ModelConfig {
             labels: [(label("blue"), version(1)), (label("green"), version(3))].into(),
             weights: [("blue".parse().unwrap(), 1), ("red".parse().unwrap(), 1)].into(),
-            batch_size: 65.try_into().unwrap(),
+            batching: BatchingConfig::Fixed {
+                batch_size: 65.try_into().unwrap(),
+                max_queue_delay: Duration::ZERO,
+            },
             ..ModelConfig::default()
         };
         site.config.models =

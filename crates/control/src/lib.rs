@@ -7,6 +7,7 @@
 mod admin;
 mod change;
 mod config;
+mod cores;
 mod durable_file;
 mod etag;
 mod initial;
@@ -26,7 +27,8 @@ mod weights;
 
 pub use admin::AdminServer;
 pub use change::ChangeError;
-pub use config::{ControlConfig, ModelConfig, Target};
+pub use config::{BatchingConfig, ControlConfig, ModelConfig, Target};
+pub use cores::ComputeThreads;
 pub use etag::{Etag, IfMatch};
 pub use model_set::ModelView;
 pub use plane::{ControlError, ControlPlane};

@@ -9,7 +9,7 @@ use tidegate_backend::{
     Backend, BatchSafety, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
     check_batch_safety,
 };
-use tidegate_batcher::{BatchPolicy, Batching, InputBuffers};
+use tidegate_batcher::{Batching, InputBuffers};
 use tidegate_inference::{
     BatchingStatus, Dim, Shape, Signature, Tensor, TensorData, TensorSpec, Version,
 };
@@ -106,9 +106,7 @@ fn choose(
             Ok((Batching::Unbatched, BatchingStatus::Unbatched { reason }))
         }
         BatchSafety::Batched(layout) => {
-            let policy =
-                BatchPolicy::new(config.batch_size, config.max_batch_size, config.max_queue_delay)
-                    .map_err(|error| LoadError::new(error.message()))?;
+            let policy = config.policy().map_err(|error| LoadError::new(error.message()))?;
             let status = BatchingStatus::Batched { max_batch_size: policy.max_batch_size() };
             Ok((Batching::Rows { layout, policy }, status))
         }

@@ -25,7 +25,7 @@ use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
 
 use model::Models;
 pub use overrides::Overrides;
-use value::Written;
+use value::{Span, Written};
 
 /// What mistakes are in.
 const SUBJECT: &str = "the configuration";
@@ -108,7 +108,7 @@ fn compose(root: &Section<'_>) -> Config {
     read_addresses(root, &mut config);
     read_limits(root.section("limits"), &mut config);
     read_process(root, &mut config);
-    let models = Models::read(root);
+    let models = Models::read(root, config.ingress.request_timeout);
     config.control.defaults = models.defaults;
     config.control.models = models.named;
     config
@@ -162,7 +162,8 @@ fn read_limits(section: Section<'_>, config: &mut Config) {
     set(&mut ingress.body_read_timeout, section.value("body_read_timeout"));
     set(&mut ingress.write_timeout, section.value("write_timeout"));
     set(&mut ingress.idle_timeout, section.value("idle_timeout"));
-    set(&mut ingress.request_timeout, section.value("request_timeout"));
+    let request_timeout = section.value("request_timeout").map(|Span(span)| span);
+    set(&mut ingress.request_timeout, request_timeout);
     set_count(&mut ingress.max_connections, section.value("max_connections"));
     set_number(&mut ingress.max_json_depth, section.value("max_json_depth"));
     set_number(&mut limits.max_requests_in_flight, section.value("max_requests_in_flight"));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tidegate_backend_ort::{LibraryError, LibrarySearch, OrtBackend, OrtRuntime};
+use tidegate_control::BatchingConfig;
 
 use crate::gateway::{Gateway, StartError};
 use crate::running::{Running, Stopped};
@@ -93,16 +94,26 @@ fn exit_at_once(status: u8) -> ! {
 
 fn log_effective(config: &Config) {
     let (control, limits, ingress) = (&config.control, &config.limits, &config.ingress);
+    let defaults = &control.defaults;
+    let (batch_size, max_queue_delay) = match defaults.batching {
+        BatchingConfig::Adaptive => (None, None),
+        BatchingConfig::Fixed { batch_size, max_queue_delay } => {
+            (Some(batch_size), Some(max_queue_delay))
+        }
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         repository = %control.repository.display(),
         state = %control.state_file.display(),
         default_model = control.default_model.as_ref().map(|name| name.as_str()),
-        batch_size = control.defaults.batch_size,
-        max_batch_size = control.defaults.max_batch_size,
-        max_queue_delay_ms = millis(control.defaults.max_queue_delay),
-        max_queue_size = control.defaults.max_queue_size,
-        instances = control.defaults.instances,
+        adaptive_batching = defaults.batching == BatchingConfig::Adaptive,
+        batch_size,
+        max_queue_delay_ms = max_queue_delay.map(millis),
+        max_batch_size = defaults.max_batch_size,
+        max_queue_size = defaults.max_queue_size,
+        slo_ms = defaults.slo.map(millis),
+        instances = defaults.instances,
+        intra_op_threads = defaults.intra_op_threads,
         models_configured = control.models.len(),
         max_body_bytes = ingress.max_body_size,
         request_timeout_ms = millis(ingress.request_timeout),

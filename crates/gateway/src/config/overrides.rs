@@ -14,7 +14,7 @@ struct Entry {
     help: &'static str,
 }
 
-const ENTRIES: [Entry; 13] = [
+const ENTRIES: [Entry; 14] = [
     Entry {
         flag: "model-repository",
         variable: "MODEL_BASE_PATH",
@@ -62,7 +62,7 @@ const ENTRIES: [Entry; 13] = [
         variable: "BATCH_SIZE",
         key: "defaults.batch_size",
         value: "ROWS",
-        help: "A batch of so many rows goes at once; for every model [default: 8]",
+        help: "A batch of so many rows goes at once; for every model [default: what is learned]",
     },
     Entry {
         flag: "max-batch-size",
@@ -76,7 +76,14 @@ const ENTRIES: [Entry; 13] = [
         variable: "TIDEGATE_MAX_QUEUE_DELAY",
         key: "defaults.max_queue_delay",
         value: "DURATION",
-        help: "How long a request may wait for company; for every model [default: 0ms]",
+        help: "How long a request may wait for company; for every model [default: what is learned]",
+    },
+    Entry {
+        flag: "slo",
+        variable: "TIDEGATE_SLO",
+        key: "defaults.slo",
+        value: "DURATION",
+        help: "How soon answers are wanted; for every model [default: no sooner than the deadline]",
     },
     Entry {
         flag: "log-level",

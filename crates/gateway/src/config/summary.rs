@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use tidegate_control::ModelConfig;
+use tidegate_control::{BatchingConfig, ModelConfig};
 
 use super::Config;
 
@@ -21,30 +21,35 @@ impl fmt::Display for Config {
             Some(library) => writeln!(f, "  ONNX Runtime  {}", library.display())?,
             None => writeln!(f, "  ONNX Runtime  (looked for in the usual places)")?,
         }
-        writeln!(f, "  models        {}", Batching(&self.control.defaults))?;
+        writeln!(f, "  models        {}", Execution(&self.control.defaults))?;
         for (name, model) in &self.control.models {
-            writeln!(f, "  model {name}: {}{}", Batching(model), Traffic(model))?;
+            writeln!(f, "  model {name}: {}{}", Execution(model), Traffic(model))?;
         }
         Ok(())
     }
 }
 
-struct Batching<'a>(&'a ModelConfig);
+struct Execution<'a>(&'a ModelConfig);
 
-impl fmt::Display for Batching<'_> {
+impl fmt::Display for Execution<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let model = self.0;
-        write!(
-            f,
-            "batch_size {}, max_batch_size {}, max_queue_delay {}ms, max_queue_size {}, \
-             instances {}, intra_op_threads {}",
-            model.batch_size,
-            model.max_batch_size,
-            model.max_queue_delay.as_secs_f64() * 1e3,
-            model.max_queue_size,
-            model.instances,
-            model.intra_op_threads
-        )
+        match model.batching {
+            BatchingConfig::Adaptive => write!(f, "adaptive batching")?,
+            BatchingConfig::Fixed { batch_size, max_queue_delay } => {
+                write!(f, "batch_size {batch_size}, max_queue_delay {max_queue_delay:?}")?;
+            }
+        }
+        write!(f, ", max_batch_size {}", model.max_batch_size)?;
+        write!(f, ", max_queue_size {}", model.max_queue_size)?;
+        for (key, duration) in [("slo", model.slo), ("request_timeout", model.request_timeout)] {
+            if let Some(duration) = duration {
+                write!(f, ", {key} {duration:?}")?;
+            }
+        }
+        write!(f, ", max_execution_time {:?}", model.max_execution_time)?;
+        write!(f, ", instances {}", model.instances)?;
+        write!(f, ", intra_op_threads {}", model.intra_op_threads)
     }
 }
 

@@ -1,3 +1,5 @@
+use tidegate_control::BatchingConfig;
+
 use super::*;
 
 /// Written to a folder of its own, with a repository beside it.
@@ -44,6 +46,11 @@ fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()
 }
 
+fn fixed(batch_size: usize, delay_ms: u64) -> BatchingConfig {
+    let max_queue_delay = Duration::from_millis(delay_ms);
+    BatchingConfig::Fixed { batch_size: count(batch_size), max_queue_delay }
+}
+
 #[test]
 fn all_mistakes_are_reported_together_each_with_its_place() {
     let file = File::new(
@@ -83,12 +90,12 @@ max_batch_size = 8
   tidegate.toml:4: repository.default_model: expected a model name: 1 to 255 bytes, no '/', '\', ':' or control characters, not starting with a dot, got "a/b"
   tidegate.toml:7: data.address: expected an IP address and port, such as "127.0.0.1:8501", got "localhost:8501"
   tidegate.toml:10: limits.max_body_size: expected a size with its unit (B, KiB, MiB or GiB), such as "64MiB", got "64MB"
-  tidegate.toml:11: limits.request_timeout: expected a duration of at most a year with its unit (us, ms, s, m or h), such as "50ms", got 30
+  tidegate.toml:11: limits.request_timeout: expected a duration above 0 and of at most a year with its unit (us, ms, s, m or h), such as "50ms", got 30
   tidegate.toml:12: limits.max_requests_in_flight: expected a whole number from 1, got 0
   tidegate.toml:14: logs: no such key; did you mean 'log'?
   tidegate.toml:18: defaults.batchsize: no such key; did you mean 'batch_size'?
   tidegate.toml:19: defaults.max_batch_size: expected a whole number from 1, got "64"
-  tidegate.toml:20: defaults.colour: no such key; known here: labels, weights, batch_size, max_batch_size, max_queue_delay, max_queue_size, instances, intra_op_threads
+  tidegate.toml:20: defaults.colour: no such key; known here: labels, weights, batch_size, max_batch_size, max_queue_delay, max_queue_size, slo, request_timeout, max_execution_time, instances, intra_op_threads
   tidegate.toml:23: models.digits.labels.2: expected a label: a name that is not a number, without '/', '\' or ':', got "2"
   tidegate.toml:24: models.digits.weights: expected one of the labels, got 'green'
   tidegate.toml:24: models.digits.weights.red: expected a weight, a whole number from 0 to 10000, got -1
@@ -167,11 +174,11 @@ fn without_a_file_the_environment_alone_will_do() {
 
 #[test]
 fn a_model_takes_what_it_does_not_say_from_the_defaults() {
-    let config = good("[defaults]\nbatch_size = 4\ninstances = 3\n[models.a]\ninstances = 1\n");
+    let config = good("[defaults]\nmax_batch_size = 4\ninstances = 3\n[models.a]\ninstances = 1\n");
     let model = config.control.model(&ModelName::new("a").unwrap());
-    assert_eq!((model.batch_size, model.instances), (count(4), count(1)));
+    assert_eq!((model.max_batch_size, model.instances), (count(4), count(1)));
     let other = config.control.model(&ModelName::new("b").unwrap());
-    assert_eq!((other.batch_size, other.instances), (count(4), count(3)));
+    assert_eq!((other.max_batch_size, other.instances), (count(4), count(3)));
 }
 
 #[test]
@@ -181,7 +188,7 @@ fn the_environment_beats_the_file_for_every_model() {
     let config = file.read(&[("defaults.batch_size", "16")]).unwrap();
     for model in ["a", "b"] {
         let model = config.control.model(&ModelName::new(model).unwrap());
-        assert_eq!(model.batch_size, count(16));
+        assert_eq!(model.batching, fixed(16, 0));
     }
 }
 
@@ -210,12 +217,75 @@ fn the_json_depth_has_a_bound() {
 #[test]
 fn one_batch_size_alone_adapts_the_other() {
     let sizes = |more: &str| {
-        let model = good(more).control.defaults;
-        (model.batch_size.get(), model.max_batch_size.get())
+        let model = good(&format!("[defaults]\n{more}")).control.defaults;
+        (model.batching, model.max_batch_size.get())
     };
-    assert_eq!(sizes("[defaults]\nmax_batch_size = 4"), (4, 4));
-    assert_eq!(sizes("[defaults]\nbatch_size = 128"), (128, 128));
-    assert_eq!(sizes(""), (8, 64));
+    assert_eq!(sizes("max_batch_size = 4\nmax_queue_delay = \"5ms\""), (fixed(4, 5), 4));
+    assert_eq!(sizes("batch_size = 128"), (fixed(128, 0), 128));
+    assert_eq!(sizes("max_queue_delay = \"5ms\""), (fixed(8, 5), 64));
+}
+
+#[test]
+fn batching_adapts_unless_a_size_or_a_delay_is_written_somewhere() {
+    let file = File::new(&format!("{GOOD}[models.a]\nmax_queue_delay = \"0ms\"\n"));
+    let batching = |overrides: &[(&'static str, &str)]| {
+        let config = file.read(overrides).unwrap();
+        ["a", "b"].map(|model| config.control.model(&ModelName::new(model).unwrap()).batching)
+    };
+    assert_eq!(batching(&[]), [fixed(8, 0), BatchingConfig::Adaptive]);
+    assert_eq!(batching(&[("defaults.max_batch_size", "4")])[1], BatchingConfig::Adaptive);
+    assert_eq!(batching(&[("defaults.batch_size", "4")]), [fixed(4, 0), fixed(4, 0)]);
+    assert_eq!(batching(&[("defaults.max_queue_delay", "1ms")]), [fixed(8, 1), fixed(8, 1)]);
+}
+
+#[test]
+fn a_model_bounds_its_times_within_the_servers() {
+    let config = good(
+        r#"[defaults]
+slo = "200ms"
+[models.a]
+slo = "50ms"
+request_timeout = "1s"
+max_execution_time = "5s"
+[limits]
+request_timeout = "2s"
+"#,
+    );
+    let model = |name| config.control.model(&ModelName::new(name).unwrap());
+    let ms = |number| Some(Duration::from_millis(number));
+    assert_eq!((model("a").slo, model("a").request_timeout), (ms(50), ms(1000)));
+    assert_eq!(model("a").max_execution_time, Duration::from_secs(5));
+    assert_eq!((model("b").slo, model("b").request_timeout), (ms(200), None));
+    assert_eq!(model("b").max_execution_time, Duration::from_secs(30));
+}
+
+#[test]
+fn a_time_that_could_never_be_met_is_a_mistake() {
+    let text = File::new(&format!(
+        r#"{GOOD}
+[limits]
+request_timeout = "2s"
+[models.a]
+request_timeout = "3s"
+max_execution_time = "0s"
+[models.b]
+slo = "2.5s"
+[models.digits]
+slo = "50ms"
+request_timeout = "40ms"
+"#
+    ))
+    .read(&[])
+    .unwrap_err();
+    assert!(text.starts_with("4 mistakes"), "{text}");
+    for said in [
+        "models.a.request_timeout: expected at most limits.request_timeout (2s), got 3s",
+        "models.a.max_execution_time: expected a duration above 0",
+        "models.b.slo: expected at most request_timeout (2s), got 2.5s",
+        "models.digits.slo: expected at most request_timeout (40ms), got 50ms",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
 }
 
 #[test]

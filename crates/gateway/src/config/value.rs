@@ -1,6 +1,8 @@
 //! How the gateway's own kinds of value are written. The plain kinds - durations, sizes, counts - are the
 //! reader's.
 
+use std::time::Duration;
+
 use tidegate_configuration::Value;
 use tidegate_configuration::plain::{digits, integer, number};
 use tidegate_control::Target;
@@ -26,6 +28,18 @@ impl Value for Share {
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         Self::from_text(integer(value)?)
+    }
+}
+
+/// A duration in which something can happen: zero would mean never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration);
+
+impl Value for Span {
+    const EXPECTED: &'static str = "a duration above 0 and of at most a year with its unit (us, ms, s, m or h), such as \"50ms\"";
+
+    fn from_text(text: &str) -> Option<Self> {
+        Duration::from_text(text).filter(|span| !span.is_zero()).map(Self)
     }
 }
 
@@ -90,6 +104,15 @@ impl Value for Written<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_span_is_longer_than_nothing() {
+        assert_eq!(Span::from_text("50ms"), Some(Span(Duration::from_millis(50))));
+        assert_eq!(
+            ["0ms", "0s", "50", "-1s", "366h"].map(Span::from_text),
+            [None, None, None, None, Some(Span(Duration::from_secs(366 * 3600)))]
+        );
+    }
 
     #[test]
     fn weights_and_shares_are_plain_numbers_in_their_range() {
