@@ -6,29 +6,32 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ort::session::{RunOptions, Session, SessionInputValue};
-use tidegate_backend::{Backend, Instance, LoadError, LoadOptions, Loaded};
+use tidegate_backend::{
+    Backend, Instance, LoadError, LoadOptions, Loaded, Rebuild, RunFailure, Terminator,
+};
 use tidegate_batcher::TensorView;
-use tidegate_inference::{Error, ErrorKind, Result, Tensor, TensorSpec};
+use tidegate_inference::{Error, Result, Signature, Tensor, TensorSpec};
 
 use crate::OrtRuntime;
+use crate::failure::failure;
 use crate::input::value_of;
-use crate::message::plain;
 use crate::output::tensor_of;
 use crate::refusal::refusal;
 use crate::signature::signature_of;
 
 const MODEL_FILE: &str = "model.onnx";
 
-/// ONNX Runtime on the CPU.
+/// ONNX Runtime on the CPU. Cloning shares it.
+#[derive(Clone)]
 pub struct OrtBackend {
     runtime: OrtRuntime,
     /// Concurrent loads have crashed ONNX Runtime: one at a time.
-    loading: Mutex<()>,
+    loading: Arc<Mutex<()>>,
 }
 
 impl OrtBackend {
     pub fn new(runtime: OrtRuntime) -> Self {
-        Self { runtime, loading: Mutex::new(()) }
+        Self { runtime, loading: Arc::default() }
     }
 }
 
@@ -48,33 +51,46 @@ impl OrtBackend {
     /// # Errors
     /// When it cannot be served, as [`Backend::load`].
     pub fn load_model(&self, file: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
+        let threads = options.intra_op_threads;
+        let (signature, first) = self.load_first(file, threads)?;
+        let outputs: Arc<[TensorSpec]> = signature.outputs.clone().into();
+        let mut instances = vec![OrtInstance::boxed(first, &outputs)?];
+        for _ in 1..options.instances.get() {
+            let (_, session) = self.load_first(file, threads)?;
+            instances.push(OrtInstance::boxed(session, &outputs)?);
+        }
+        let (backend, file, expected) = (self.clone(), file.to_owned(), signature.clone());
+        let rebuild = Rebuild::new(move || {
+            let (found, session) = backend.load_first(&file, threads)?;
+            if found != expected {
+                // Versions do not change; answers of another model are worse than none.
+                return Err(LoadError::new("model.onnx has changed since it was loaded"));
+            }
+            OrtInstance::boxed(session, &outputs)
+        });
+        Ok(Loaded { signature, instances, rebuild })
+    }
+
+    fn load_first(
+        &self,
+        file: &Path,
+        threads: NonZeroUsize,
+    ) -> Result<(Signature, Session), LoadError> {
         if !file.is_file() {
             return Err(LoadError::new(format!("there is no file {}", file.display())));
         }
         let _one_at_a_time = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         // The binding panics on types it does not expect in a model; that is the model's refusal.
-        let load = AssertUnwindSafe(|| self.load_file(file, options));
+        let load = AssertUnwindSafe(|| {
+            let session = self
+                .session(file, threads)
+                .map_err(|error| LoadError::new(refusal(error.message())))?;
+            let signature = signature_of(session.inputs(), session.outputs())?;
+            Ok((signature, session))
+        });
         catch_unwind(load).unwrap_or_else(|_| {
             Err(LoadError::new("ONNX Runtime's binding cannot describe its inputs or outputs"))
         })
-    }
-
-    fn load_file(&self, file: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
-        let open = || {
-            self.session(file, options.intra_op_threads)
-                .map_err(|error| LoadError::new(refusal(error.message())))
-        };
-        let first = open()?;
-        let signature = signature_of(first.inputs(), first.outputs())?;
-        let outputs: Arc<[TensorSpec]> = signature.outputs.clone().into();
-        let instance = |session| -> Box<dyn Instance> {
-            Box::new(OrtInstance { session, outputs: Arc::clone(&outputs) })
-        };
-        let mut instances = vec![instance(first)];
-        for _ in 1..options.instances.get() {
-            instances.push(instance(open()?));
-        }
-        Ok(Loaded { signature, instances })
     }
 
     /// Threads are set explicitly: by default every session makes a pool as large as the machine.
@@ -95,27 +111,46 @@ impl OrtBackend {
 struct OrtInstance {
     session: Session,
     outputs: Arc<[TensorSpec]>,
+    /// Of all its runs. Whoever terminates one of them ends the instance, so a late request to
+    /// terminate cannot hit a run that it was not meant for.
+    options: Arc<RunOptions>,
 }
 
-impl Instance for OrtInstance {
-    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>> {
-        let (expected, got) = (self.session.inputs().len(), inputs.len());
-        if expected != got {
-            return Err(Error::internal(format!("a batch has {got} inputs, expected {expected}")));
-        }
-        let values: Vec<SessionInputValue<'_>> =
-            inputs.iter().map(value_of).collect::<Result<_>>()?;
-        // Fresh for every batch: a late `terminate` then cannot hit the next one.
-        let options = RunOptions::new().map_err(failed)?;
-        let outputs = self.session.run_with_options(&values[..], &options).map_err(failed)?;
-        outputs
-            .into_iter()
-            .zip(self.outputs.iter())
-            .map(|((_, value), spec)| tensor_of(value, spec))
-            .collect()
+impl OrtInstance {
+    fn boxed(
+        session: Session,
+        outputs: &Arc<[TensorSpec]>,
+    ) -> Result<Box<dyn Instance>, LoadError> {
+        let options = RunOptions::new().map_err(|error| LoadError::new(error.message()))?;
+        Ok(Box::new(Self { session, outputs: Arc::clone(outputs), options: Arc::new(options) }))
     }
 }
 
-fn failed(error: ort::Error) -> Error {
-    Error::new(ErrorKind::ModelFailed, plain(error.message()))
+impl Instance for OrtInstance {
+    fn run(&mut self, inputs: &[TensorView<'_>]) -> Result<Vec<Tensor>, RunFailure> {
+        let (expected, got) = (self.session.inputs().len(), inputs.len());
+        if expected != got {
+            let error = Error::internal(format!("a batch has {got} inputs, expected {expected}"));
+            return Err(error.into());
+        }
+        let values: Vec<SessionInputValue<'_>> =
+            inputs.iter().map(value_of).collect::<Result<_>>()?;
+        let outputs = self.session.run_with_options(&values[..], &self.options).map_err(failure)?;
+        let tensors = outputs.into_iter().zip(self.outputs.iter());
+        Ok(tensors.map(|((_, value), spec)| tensor_of(value, spec)).collect::<Result<_>>()?)
+    }
+
+    fn terminator(&self) -> Option<Arc<dyn Terminator>> {
+        Some(Arc::new(OrtTerminator(Arc::clone(&self.options))))
+    }
+}
+
+struct OrtTerminator(Arc<RunOptions>);
+
+impl Terminator for OrtTerminator {
+    fn terminate(&self) {
+        if let Err(error) = self.0.terminate() {
+            tracing::error!(%error, "ONNX Runtime did not take the request to end a run");
+        }
+    }
 }

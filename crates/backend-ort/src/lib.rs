@@ -8,6 +8,7 @@
 //! [`OrtBackend::new`]; at the end, join every worker before returning.
 
 mod backend;
+mod failure;
 mod input;
 mod library;
 mod message;

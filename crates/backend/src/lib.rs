@@ -9,7 +9,9 @@ mod mock;
 mod safety;
 mod worker;
 
-pub use engine::{Backend, Instance, LoadError, LoadOptions, Loaded};
+pub use engine::{
+    Backend, Instance, LoadError, LoadOptions, Loaded, Rebuild, RunFailure, Terminator,
+};
 pub use mock::{MockBackend, Run};
 pub use safety::{BatchSafety, check_batch_safety};
 pub use worker::InstanceGroup;

@@ -120,7 +120,7 @@ impl Worker {
                 let scattered = Instant::now();
                 batch.scatter(outputs, RunTimes { dispatched, gathered, executed, scattered });
             }
-            Err(error) => batch.fail(&error),
+            Err(fault) => batch.fail(fault.error()),
         }
         let scattered = executed.elapsed();
         self.metrics.batch(facts, gathered - dispatched, executed - gathered, scattered);

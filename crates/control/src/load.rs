@@ -38,7 +38,7 @@ pub fn prepare(
 ) -> Result<Prepared, LoadError> {
     let options =
         LoadOptions { instances: config.instances, intra_op_threads: config.intra_op_threads };
-    let Loaded { signature, mut instances } = backend.load(folder, &options)?;
+    let Loaded { signature, mut instances, .. } = backend.load(folder, &options)?;
     let samples = samples::read(folder, &signature);
     let Some(first) = instances.first_mut() else {
         return Err(LoadError::new("the engine loaded no instance"));

@@ -32,7 +32,7 @@ impl Raw {
     /// # Errors
     /// When the model could not be loaded.
     pub fn new(loaded: Result<Loaded, LoadError>) -> Result<Self, Failure> {
-        let Loaded { signature, instances } =
+        let Loaded { signature, instances, .. } =
             loaded.map_err(|error| Failure::new(error.to_string()))?;
         Ok(Self { signature, instances })
     }
@@ -121,7 +121,7 @@ fn run_once(
     instance: &mut dyn Instance,
     views: &[tidegate_batcher::TensorView<'_>],
 ) -> Result<Vec<Tensor>, Failure> {
-    instance.run(views).map_err(|error| Failure::new(error.message()))
+    instance.run(views).map_err(|error| Failure::new(error.error().message()))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ fn sample(spec: &TensorSpec, rows: usize) -> Tensor {
 #[test]
 fn all_datatypes_are_echoed_bit_for_bit() {
     let Some(backend) = backend() else { return };
-    let Loaded { signature, mut instances } = load(&backend, "echo").unwrap();
+    let Loaded { signature, mut instances, .. } = load(&backend, "echo").unwrap();
     let mut seen: Vec<DataType> = signature.inputs.iter().map(|spec| spec.datatype).collect();
     seen.sort_by_key(|datatype| datatype.name());
     let mut all = DataType::ALL.to_vec();
@@ -59,7 +59,7 @@ fn all_datatypes_are_echoed_bit_for_bit() {
 #[test]
 fn an_output_outlives_its_session() {
     let Some(backend) = backend() else { return };
-    let Loaded { signature, mut instances } = load(&backend, "echo_fp32").unwrap();
+    let Loaded { signature, mut instances, .. } = load(&backend, "echo_fp32").unwrap();
     let input = sample(&signature.inputs[0], 4);
     let outputs =
         instances[0].run(&InputBuffers::default().views(std::slice::from_ref(&input))).unwrap();
@@ -77,6 +77,6 @@ fn a_run_that_fails_is_the_models_error_and_the_next_one_works() {
         let input = Tensor::new("x", DataType::Int64, Shape::new(&[1, 1]), data).unwrap();
         instances[0].run(&InputBuffers::default().views(&[input]))
     };
-    assert_eq!(run(8).unwrap_err().kind(), ErrorKind::ModelFailed);
+    assert_eq!(run(8).unwrap_err().error().kind(), ErrorKind::ModelFailed);
     assert!(run(7).is_ok());
 }

@@ -3,6 +3,7 @@
 
 mod datatypes;
 mod opening;
+mod rebuilding;
 mod refusals;
 mod safety;
 mod telemetry;

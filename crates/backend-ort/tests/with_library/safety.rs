@@ -12,7 +12,7 @@ use tidegate_inference::{DataType, Shape, Tensor, TensorData};
 use super::{backend, load};
 
 fn check(backend: &OrtBackend, model: &str, samples: &[Vec<Tensor>]) -> BatchSafety {
-    let Loaded { signature, mut instances } = load(backend, model).expect(model);
+    let Loaded { signature, mut instances, .. } = load(backend, model).expect(model);
     check_batch_safety(&mut *instances[0], &signature, samples).expect(model)
 }
 
@@ -51,7 +51,7 @@ fn every_version_of_the_demo_is_batched() {
     for version in ["1", "2", "3"] {
         let one = NonZeroUsize::MIN;
         let options = LoadOptions { instances: one, intra_op_threads: one };
-        let Loaded { signature, mut instances } =
+        let Loaded { signature, mut instances, .. } =
             backend.load(&Path::new(demo).join(version), &options).expect(version);
         let found = check_batch_safety(&mut *instances[0], &signature, &[]);
         let layout = RowLayout { inputs: vec![Rows(0)], outputs: vec![0, 0] };
@@ -91,7 +91,7 @@ fn a_model_with_its_own_samples_is_checked_with_them() {
     let found = check(&backend, "picky", &[sample(3), sample(6)]);
     assert!(matches!(found, BatchSafety::Batched(_)), "{found:?}");
 
-    let Loaded { signature, mut instances } = load(&backend, "picky").unwrap();
+    let Loaded { signature, mut instances, .. } = load(&backend, "picky").unwrap();
     let broken = check_batch_safety(&mut *instances[0], &signature, &[sample(8)]);
     let error = broken.unwrap_err().to_string();
     assert!(error.starts_with("the version fails on its own sample 1"), "{error}");

@@ -94,7 +94,8 @@ struct Engine<'a> {
 impl Engine<'_> {
     fn run(&mut self, inputs: &[Tensor]) -> Result<Vec<Tensor>, String> {
         let views = self.buffers.views(inputs);
-        let outputs = run_caught(self.instance, &views).map_err(|error| error.to_string())?;
+        let outputs =
+            run_caught(self.instance, &views).map_err(|fault| fault.error().to_string())?;
         let (expected, got) = (self.signature.outputs.len(), outputs.len());
         if expected != got {
             return Err(format!("it gave {got} outputs, expected {expected}"));
