@@ -8,11 +8,11 @@
 //! for this; the queue wakes it when a request comes. Only when every worker is executing is nobody
 //! registered, and then the first to finish asks again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
-use tidegate_batcher::{Batch, Batcher, Step};
+use tidegate_batcher::{Batch, Batcher, Run, Step, Ticket};
 
 pub(crate) struct Leadership(Mutex<Shift>);
 
@@ -40,8 +40,43 @@ pub(crate) enum Turn {
 }
 
 impl Leadership {
-    pub(crate) fn new(batcher: Batcher) -> Self {
-        Self(Mutex::new(Shift { batcher: Some(batcher), sleepers: Vec::new() }))
+    pub(crate) fn new(batcher: Batcher) -> Arc<Self> {
+        let leadership =
+            Arc::new(Self(Mutex::new(Shift { batcher: Some(batcher), sleepers: Vec::new() })));
+        let sweeping = Arc::downgrade(&leadership);
+        if let Some(batcher) = &leadership.lock().batcher {
+            batcher.on_full(move |now| {
+                if let Some(leadership) = sweeping.upgrade() {
+                    leadership.sweep(now);
+                }
+            });
+        }
+        leadership
+    }
+
+    /// Rids the queue of requests that nobody waits for, if nobody has the lock; whoever has it does
+    /// as much.
+    fn sweep(&self, now: Instant) {
+        if let Ok(mut shift) = self.0.try_lock()
+            && let Some(batcher) = &mut shift.batcher
+        {
+            batcher.sweep(now);
+        }
+    }
+
+    /// How many batches can run at the same time from now on.
+    pub(crate) fn set_instances(&self, instances: usize) {
+        if let Some(batcher) = &mut self.lock().batcher {
+            batcher.set_instances(instances);
+        }
+    }
+
+    /// Tells how a batch went, on behalf of a worker that will not ask again.
+    #[expect(dead_code, reason = "a watchdog will report for the worker it gave up")]
+    pub(crate) fn finished(&self, ticket: Ticket, run: Run, now: Instant) {
+        if let Some(batcher) = &mut self.lock().batcher {
+            batcher.finished(ticket, run, now);
+        }
     }
 
     /// Sends every worker home; the requests that wait are answered with an error.
@@ -51,12 +86,20 @@ impl Leadership {
         shift.wake_all();
     }
 
-    /// One worker's turn at the batcher.
-    pub(crate) fn take_turn(&self, me: &Sleeper, now: Instant) -> Turn {
+    /// One worker's turn at the batcher, after it has told how its last batch went.
+    pub(crate) fn take_turn(
+        &self,
+        me: &Sleeper,
+        finished: Option<(Ticket, Run)>,
+        now: Instant,
+    ) -> Turn {
         let mut shift = self.lock();
         let Shift { batcher: Some(batcher), sleepers } = &mut *shift else {
             return Turn::Leave;
         };
+        if let Some((ticket, run)) = finished {
+            batcher.finished(ticket, run, now);
+        }
         sleepers.retain(|sleeper| sleeper.worker != me.worker);
         let until = match batcher.step(now) {
             Step::Dispatch(batch) => {
@@ -98,7 +141,6 @@ impl Shift {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
     use std::time::Duration;
@@ -121,7 +163,7 @@ mod tests {
     /// Workers that only take turns; nothing runs and no time passes.
     struct Crew {
         queue: Arc<Queue>,
-        leadership: Leadership,
+        leadership: Arc<Leadership>,
         beds: Vec<Arc<Bed>>,
         now: Instant,
     }
@@ -146,7 +188,7 @@ mod tests {
 
         fn turn(&self, worker: usize) -> Turn {
             let me = Sleeper { worker, waker: Arc::clone(&self.beds[worker]).into() };
-            self.leadership.take_turn(&me, self.now)
+            self.leadership.take_turn(&me, None, self.now)
         }
 
         fn sleeps(&self, worker: usize) -> bool {

@@ -8,7 +8,7 @@ use std::task::{Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Instant;
 
-use tidegate_batcher::{Batch, Batcher, InputBuffers, RunTimes};
+use tidegate_batcher::{Batch, Batcher, InputBuffers, Run, RunTimes};
 use tidegate_telemetry::ModelMetrics;
 
 use crate::Instance;
@@ -37,7 +37,8 @@ impl InstanceGroup {
         batcher: Batcher,
         metrics: Arc<ModelMetrics>,
     ) -> io::Result<Self> {
-        let leadership = Arc::new(Leadership::new(batcher));
+        let leadership = Leadership::new(batcher);
+        leadership.set_instances(instances.len());
         let mut group = Self { workers: Vec::with_capacity(instances.len()) };
         for (number, instance) in instances.into_iter().enumerate() {
             let worker = Worker {
@@ -92,10 +93,14 @@ impl Worker {
     fn work(mut self) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let me = Sleeper { worker: self.number, waker };
+        let mut finished = None;
         loop {
             let now = Instant::now();
-            match self.leadership.take_turn(&me, now) {
-                Turn::Execute(batch) => self.execute(batch, now),
+            match self.leadership.take_turn(&me, finished.take(), now) {
+                Turn::Execute(batch) => {
+                    let ticket = batch.ticket();
+                    finished = Some((ticket, self.execute(batch, now)));
+                }
                 // Sleep may end early or for no reason: then the next turn is another sleep.
                 Turn::Sleep(None) => thread::park(),
                 Turn::Sleep(Some(until)) => {
@@ -106,15 +111,18 @@ impl Worker {
         }
     }
 
-    fn execute(&mut self, batch: Batch, dispatched: Instant) {
+    fn execute(&mut self, batch: Batch, dispatched: Instant) -> Run {
         let inputs = batch.gather(&mut self.buffers);
         let gathered = Instant::now();
         let outcome = run_caught(&mut *self.instance, &inputs);
         let executed = Instant::now();
         drop(inputs);
         let facts = batch.facts();
+        let mut run = Run::default();
         match outcome {
             Ok(outputs) => {
+                // With the gathering: it grows with the rows as well, and callers wait for it as well.
+                run.execution = Some(executed - dispatched);
                 // The callers get their rows together with the stamps, so this one is the start of
                 // the scatter; the metric below knows its whole length.
                 let scattered = Instant::now();
@@ -124,6 +132,7 @@ impl Worker {
         }
         let scattered = executed.elapsed();
         self.metrics.batch(facts, gathered - dispatched, executed - gathered, scattered);
+        run
     }
 }
 

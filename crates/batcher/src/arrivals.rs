@@ -17,7 +17,9 @@
 //! so a leader cannot fall asleep on rows that nobody will wake it for. `tests/loom.rs` checks this
 //! under all interleavings, and checks that it fails when the producer's fence is taken out.
 
+use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Ring, fence};
 
@@ -40,9 +42,13 @@ pub struct Arrivals<T> {
     pushed: AtomicU64,
     wake_at: AtomicU64,
     sleeper: Mutex<Option<Waker>>,
+    sweep: OnceLock<Sweep>,
     #[cfg(loom)]
     fenced: bool,
 }
+
+/// What is tried before a full queue refuses.
+pub type Sweep = Box<dyn Fn(Instant) + Send + Sync>;
 
 impl<T> Arrivals<T> {
     pub fn new(capacity: usize) -> Self {
@@ -53,6 +59,7 @@ impl<T> Arrivals<T> {
             pushed: AtomicU64::new(0),
             wake_at: AtomicU64::new(AWAKE),
             sleeper: Mutex::new(None),
+            sweep: OnceLock::new(),
             #[cfg(loom)]
             fenced: true,
         }
@@ -100,6 +107,24 @@ impl<T> Arrivals<T> {
             return;
         }
         fence(Ordering::SeqCst);
+    }
+
+    /// Sets, once, what may make room when there is none.
+    pub fn on_full(&self, sweep: Sweep) {
+        let first = self.sweep.set(sweep).is_ok();
+        debug_assert!(first, "a queue has one batcher, which belongs to one group");
+    }
+
+    /// Tries to make room.
+    pub fn sweep(&self, now: Instant) {
+        if let Some(sweep) = self.sweep.get() {
+            sweep(now);
+        }
+    }
+
+    /// Rows ever pushed.
+    pub fn pushed(&self) -> u64 {
+        self.pushed.load(Ordering::Relaxed)
     }
 
     /// The next item, for the leader. Its place stays taken until [`Arrivals::release`].

@@ -1,44 +1,66 @@
-//! A formed batch: its members, gathered before the run and scattered after it.
+//! A formed batch: its members, gathered before the run and scattered after it, or taken apart when it
+//! has failed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use tidegate_inference::{
-    BatchFacts, CloseReason, Deadline, Error, ErrorKind, Result, Shape, Tensor,
-};
+use tidegate_inference::{BatchFacts, CloseReason, Error, ErrorKind, Result, Shape, Tensor};
 
 use crate::buffers::GatherPlan;
-use crate::reply::Reply;
-use crate::rows::slice_rows;
-use crate::{Answered, Batching, InputAxis, InputBuffers, RowLayout, RunTimes, TensorView};
+use crate::quarantine::Fingerprint;
+use crate::reply::{Answered, Outputs, Reply};
+use crate::{Batching, InputAxis, InputBuffers, RowLayout, RunTimes, TensorView, Terms};
 
 /// A request in the queue, or a part of one that was larger than the cap.
 pub(crate) struct Member {
     /// In the order of the signature.
     pub(crate) inputs: Vec<Tensor>,
     pub(crate) rows: usize,
-    /// Equal for members that may share a batch; see [`RowLayout::bucket`].
+    /// Equal for members that may share a batch; see [`Batching::bucket`].
     pub(crate) bucket: u64,
     pub(crate) enqueued: Instant,
-    pub(crate) deadline: Deadline,
+    pub(crate) terms: Terms,
+    /// It made the model fail before and runs with nobody beside it.
+    pub(crate) is_apart: bool,
     pub(crate) reply: Reply,
+}
+
+/// What a batch is known by when its run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub(crate) number: u64,
+    pub(crate) key: u64,
+    pub(crate) rows: usize,
+    pub(crate) dispatched: Instant,
+}
+
+impl Ticket {
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn dispatched(&self) -> Instant {
+        self.dispatched
+    }
 }
 
 /// Requests that are executed together. Dropping it answers each of them with an error.
 pub struct Batch {
     members: Vec<Member>,
     facts: BatchFacts,
-    batching: std::sync::Arc<Batching>,
+    ticket: Ticket,
+    batching: Arc<Batching>,
 }
 
 impl Batch {
     pub(crate) fn new(
         members: Vec<Member>,
         closed_by: CloseReason,
-        batching: std::sync::Arc<Batching>,
+        ticket: Ticket,
+        batching: Arc<Batching>,
     ) -> Self {
-        let rows = members.iter().map(|member| member.rows).sum();
-        let facts = BatchFacts { rows, requests: members.len(), closed_by };
-        Self { members, facts, batching }
+        let facts = BatchFacts { rows: 0, requests: 0, closed_by };
+        Self { members, facts, ticket, batching }.counted()
     }
 
     pub fn facts(&self) -> BatchFacts {
@@ -57,7 +79,63 @@ impl Batch {
         self.facts.closed_by
     }
 
+    /// For [`crate::Batcher::finished`]. Parts of a batch have the ticket of the whole.
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// The first instant at which one of the members is no longer waited for.
+    pub fn first_deadline(&self) -> Option<Instant> {
+        self.members.iter().map(|member| member.terms.deadline.instant()).min()
+    }
+
+    /// Of each member, in order.
+    pub fn fingerprints(&self) -> Vec<Fingerprint> {
+        self.members.iter().map(|member| Fingerprint::of(&member.inputs)).collect()
+    }
+
+    /// Answers the members whose deadline has passed and forgets those whose caller is gone. Says how many
+    /// are left.
+    pub fn drop_stale(&mut self, now: Instant) -> usize {
+        let is_stale =
+            |member: &Member| member.terms.deadline.is_past(now) || member.reply.is_caller_gone();
+        let (stale, rest): (Vec<Member>, _) =
+            std::mem::take(&mut self.members).into_iter().partition(is_stale);
+        self.members = rest;
+        self.count();
+        let late = Error::new(
+            ErrorKind::DeadlineExceeded,
+            "Request timeout expired: its deadline passed while its batch was run again in parts",
+        );
+        for member in stale {
+            member.reply.send(Err(late.clone()));
+        }
+        self.members.len()
+    }
+
+    /// Two parts with half of the members each; of an odd number the first has one more. The second part
+    /// of a batch of one is empty.
+    pub fn halves(mut self) -> (Self, Self) {
+        let rest = self.members.split_off(self.members.len().div_ceil(2));
+        let (facts, ticket) = (self.facts, self.ticket);
+        let second = Self { members: rest, facts, ticket, batching: Arc::clone(&self.batching) };
+        (self.counted(), second.counted())
+    }
+
+    fn counted(mut self) -> Self {
+        self.count();
+        self
+    }
+
+    fn count(&mut self) {
+        self.facts.rows = self.members.iter().map(|member| member.rows).sum();
+        self.facts.requests = self.members.len();
+    }
+
     /// Joins the members' rows into one tensor for each input, in the order of the signature.
+    ///
+    /// # Panics
+    /// When no member is left.
     pub fn gather<'a>(&'a self, buffers: &'a mut InputBuffers) -> Vec<TensorView<'a>> {
         let layout = match &*self.batching {
             Batching::Rows { layout, .. } if self.members.len() > 1 => layout,
@@ -73,30 +151,24 @@ impl Batch {
         }))
     }
 
-    /// Gives each member its own rows of the outputs, which stand in the order of the signature.
+    /// Gives each member its share of the outputs, which stand in the order of the signature. The rows are
+    /// cut out by whoever reads the answer, so the instance is free for the next batch sooner.
     /// Outputs that do not hold the batch's rows are an error for everyone: no answer is guessed.
     pub fn scatter(self, outputs: Vec<Tensor>, times: RunTimes) {
         let facts = self.facts;
-        let answered = |outputs| Answered { outputs, times, batch: facts };
         let layout = match &*self.batching {
-            Batching::Rows { layout, .. } => layout,
-            Batching::Unbatched => {
-                for member in self.members {
-                    member.reply.send(Ok(answered(outputs.clone())));
-                }
-                return;
-            }
+            Batching::Rows { layout, .. } => Some(layout),
+            Batching::Unbatched => None,
         };
-        if let Err(error) = check_rows(layout, &outputs, facts.rows) {
+        if let Some(Err(error)) = layout.map(|layout| check_rows(layout, &outputs, facts.rows)) {
             return self.fail(&error);
         }
+        let outputs = Arc::new(Outputs { tensors: outputs, batching: Arc::clone(&self.batching) });
         let mut start = 0;
         for member in self.members {
-            let range = start..start + member.rows;
-            start = range.end;
-            let rows = outputs.iter().zip(&layout.outputs);
-            let own = rows.map(|(output, &axis)| slice_rows(output, axis, range.clone())).collect();
-            member.reply.send(Ok(answered(own)));
+            let rows = start..start + member.rows;
+            start = rows.end;
+            member.reply.send(Ok(Answered::new(Arc::clone(&outputs), rows, times, facts)));
         }
     }
 

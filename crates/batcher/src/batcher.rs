@@ -1,25 +1,39 @@
-//! The batching rule, as a plain state machine that is told the time.
+//! Takes requests in, asks the rule, lets batches out: a plain state machine that is told the time.
 //!
-//! Requests wait in *shape buckets*: those that may share a batch stand in one bucket, in the order
-//! of their arrival, so a new shape never closes another shape's batch. A bucket is *due* when it
-//! holds `batch_size` rows, when its oldest request has waited `max_queue_delay`, or when the queue
-//! is closing. Among several due buckets the one with the oldest request goes first. A batch takes
-//! requests in order until the next would carry it past `max_batch_size`.
+//! Requests wait in *shape buckets*: those that may share a batch stand in one bucket, so a new shape
+//! never closes another shape's batch. Of the buckets that may go, the one with the most urgent request
+//! goes first. A batch takes requests in the order of their urgency until the next would carry it
+//! past its limit, or past the instant by which one of its members should be answered.
 //!
-//! The timer belongs to the oldest request and never starts again: whoever joins later gains, and
-//! nobody pays. Requests whose caller is gone are left out when the batch forms, and those whose
-//! deadline has passed are answered instead of run.
+//! Requests whose caller is gone are left out, and those whose deadline has passed, or would pass
+//! during the run, are answered instead of run. After a run the worker tells how it went: that is
+//! how latencies are learned, culprits kept apart and sizes that memory cannot hold avoided.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use tidegate_inference::{CloseReason, Error, ErrorKind};
+use foldhash::fast::FixedState;
+use tidegate_inference::{CloseReason, Error, ErrorKind, Tensor};
 
 use crate::arrivals::Arrivals;
-use crate::batch::{Batch, Member};
-use crate::{BatchPolicy, Batching};
+use crate::batch::{Batch, Member, Ticket};
+use crate::bucket::{Bucket, Urgency, Waiting};
+use crate::forecast::{Forecast, Outlook};
+use crate::learned::Learned;
+use crate::quarantine::{Fingerprint, Quarantine};
+use crate::rule::{self, Decision, Ended, Rule, Situation};
+use crate::{Batching, Curve};
+
+/// Emptied buckets kept for their memory.
+const SPARE: usize = 4;
+
+/// So many times its limit a bucket may be and still be searched wholly for the departed at every step.
+const SEARCHED: usize = 4;
+
+/// A curve that no run has confirmed for so long condemns nobody: what it forbids would never be tried.
+const BELIEVED: Duration = Duration::from_secs(1);
 
 /// What the leader should do next.
 pub enum Step {
@@ -33,48 +47,103 @@ pub enum Step {
     Closed,
 }
 
+/// How a run went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// What one run of the whole batch took. None when it failed or was run in parts: nothing is to
+    /// be learned from that.
+    pub execution: Option<Duration>,
+    /// Members that failed with nobody beside them.
+    pub guilty: Vec<Fingerprint>,
+    /// The number of rows for which there was no memory.
+    pub out_of_memory: Option<usize>,
+}
+
 /// Forms batches, for whoever leads. One exists for each queue.
 pub struct Batcher {
     arrivals: Arc<Arrivals<Member>>,
     batching: Arc<Batching>,
-    buckets: HashMap<u64, Bucket>,
-    /// The memory of a bucket that was emptied, for the next one.
-    spare: VecDeque<Waiting>,
-    /// Rows ever taken out of `arrivals`.
+    forecast: Arc<Forecast>,
+    rule: Box<dyn Rule>,
+    learned: Learned,
+    quarantine: Quarantine,
+    buckets: HashMap<u64, Bucket, FixedState>,
+    spare: Vec<Bucket>,
+    running: Vec<Ticket>,
+    /// When a run ended last.
+    ended: Option<Instant>,
+    instances: usize,
+    /// Rows ever taken out of `arrivals`, and rows that have left again.
     taken: u64,
-    /// The place of the next arrival.
+    left: u64,
+    /// The place of the next arrival, and the number of the next batch.
     next_place: u64,
+    next_batch: u64,
     /// Further rows without which another step is pointless.
     wanted: u64,
     knows_closed: bool,
 }
 
-struct Bucket {
-    members: VecDeque<Waiting>,
-    rows: usize,
-}
-
-/// A member and its place in the order of arrival over all buckets.
-struct Waiting {
-    place: u64,
-    member: Member,
-}
-
-/// Why a bucket may go now.
-type Due = CloseReason;
-
 impl Batcher {
-    pub(crate) fn new(arrivals: Arc<Arrivals<Member>>, batching: Arc<Batching>) -> Self {
+    pub(crate) fn new(
+        arrivals: Arc<Arrivals<Member>>,
+        batching: Arc<Batching>,
+        forecast: Arc<Forecast>,
+        rule: Option<Box<dyn Rule>>,
+    ) -> Self {
+        let rule = rule.unwrap_or_else(|| match &*batching {
+            Batching::Rows { policy, .. } => rule::of(policy),
+            Batching::Unbatched => Box::new(rule::OneByOne),
+        });
         Self {
             arrivals,
             batching,
-            buckets: HashMap::new(),
-            spare: VecDeque::new(),
+            forecast,
+            rule,
+            learned: Learned::default(),
+            quarantine: Quarantine::default(),
+            buckets: HashMap::default(),
+            spare: Vec::new(),
+            running: Vec::new(),
+            ended: None,
+            instances: 1,
             taken: 0,
+            left: 0,
             next_place: 0,
+            next_batch: 0,
             wanted: 1,
             knows_closed: false,
         }
+    }
+
+    /// How many batches can run at the same time.
+    pub fn set_instances(&mut self, instances: usize) {
+        self.instances = instances.max(1);
+    }
+
+    /// What warm-up has measured for requests of the shape of `inputs`: rows of a batch, and its time.
+    pub fn seed(&mut self, inputs: &[Tensor], points: &[(usize, Duration)], now: Instant) {
+        let key = self.batching.bucket(inputs);
+        self.learned.seed(key, bytes_in_a_row(inputs, &self.batching), Curve::through(points));
+        self.forecast.run_ended(now);
+        self.publish(key);
+    }
+
+    /// Called with the instant by whoever finds the queue full, before it gives up: somebody who can
+    /// lock the batcher should call [`Batcher::sweep`].
+    pub fn on_full(&self, sweep: impl Fn(Instant) + Send + Sync + 'static) {
+        self.arrivals.on_full(Box::new(sweep));
+    }
+
+    /// Makes room: answers the late and forgets the departed, without forming a batch. Unlike
+    /// [`Batcher::step`] it leaves the sleeper registered.
+    pub fn sweep(&mut self, now: Instant) {
+        self.take_arrivals(now);
+        for bucket in self.buckets.values_mut() {
+            drop_stale(bucket, now, &self.arrivals, &mut self.left);
+        }
+        self.remove_empty();
+        self.forecast.rows_left(self.left);
     }
 
     /// Decides, as of `now`.
@@ -82,20 +151,10 @@ impl Batcher {
         self.arrivals.awake();
         // Read before the arrivals are taken: what was pushed before the closing is then seen.
         self.knows_closed = self.arrivals.is_closed();
-        self.take_arrivals();
-        self.drop_stale_heads(now);
-        while let Some((key, due)) = self.oldest_due(now) {
-            if let Some(batch) = self.form(key, due, now) {
-                // What is left behind may be due as well: the next step need not wait for news.
-                self.wanted = u64::from(self.buckets.is_empty());
-                return Step::Dispatch(batch);
-            }
-        }
-        if self.buckets.is_empty() {
-            self.wanted = 1;
-            return if self.arrivals.is_finished() { Step::Closed } else { Step::Idle };
-        }
-        self.wait()
+        self.take_arrivals(now);
+        let step = self.decide(now);
+        self.forecast.rows_left(self.left);
+        step
     }
 
     /// Ready when another [`Batcher::step`] is worthwhile: enough rows arrived to complete a batch, the
@@ -105,161 +164,304 @@ impl Batcher {
         self.arrivals.poll_pushed(context, self.taken + self.wanted, self.knows_closed)
     }
 
-    fn take_arrivals(&mut self) {
-        while let Some(member) = self.arrivals.pop() {
+    /// Tells how a dispatched batch went. To be called once for each, before the instance that ran it
+    /// asks again.
+    pub fn finished(&mut self, ticket: Ticket, run: Run, now: Instant) {
+        self.running.retain(|running| running.number != ticket.number);
+        for fingerprint in run.guilty {
+            self.quarantine.failed_alone(fingerprint, now);
+        }
+        if let Some(rows) = run.out_of_memory {
+            self.learned.out_of_memory(ticket.key, rows, now);
+        }
+        if let Some(execution) = run.execution {
+            self.learned.observe(ticket.key, ticket.rows, execution);
+            self.ended = Some(now);
+            self.rule.ended(Ended { rows: ticket.rows, execution, at: now });
+            self.forecast.run_ended(now);
+            self.publish(ticket.key);
+        }
+        self.publish_free_at();
+    }
+
+    /// What was learned of requests of the shape of `inputs`.
+    pub fn curve(&self, inputs: &[Tensor]) -> Option<&Curve> {
+        self.learned.curve(self.batching.bucket(inputs))
+    }
+
+    fn take_arrivals(&mut self, now: Instant) {
+        let mut suspicious = None;
+        while let Some(mut member) = self.arrivals.pop() {
             self.taken += member.rows as u64;
+            if *suspicious.get_or_insert_with(|| self.quarantine.is_in_force(now)) {
+                member.is_apart = self.quarantine.holds(Fingerprint::of(&member.inputs));
+            }
+            self.rule.arrived(member.rows, member.enqueued);
             let mut key = member.bucket;
-            while self.holds_another_shape(key, &member) {
-                // Two shapes with one hash: the second takes the next number.
+            while self.holds_another_kind(key, &member) {
+                // Two shapes with one hash, or one that is kept apart: the next number is taken.
                 key = key.wrapping_add(1);
             }
-            let bucket = self
-                .buckets
-                .entry(key)
-                .or_insert_with(|| Bucket { members: std::mem::take(&mut self.spare), rows: 0 });
-            bucket.rows += member.rows;
-            bucket.members.push_back(Waiting { place: self.next_place, member });
+            let bucket =
+                self.buckets.entry(key).or_insert_with(|| self.spare.pop().unwrap_or_default());
+            bucket.push(Waiting { place: self.next_place, member });
             self.next_place += 1;
         }
     }
 
-    fn holds_another_shape(&self, key: u64, member: &Member) -> bool {
-        let Batching::Rows { layout, .. } = &*self.batching else { return false };
-        let first = self.buckets.get(&key).and_then(|bucket| bucket.members.front());
-        first.is_some_and(|first| !layout.agree(&first.member.inputs, &member.inputs))
+    fn holds_another_kind(&self, key: u64, member: &Member) -> bool {
+        let Some(other) = self.buckets.get(&key).and_then(Bucket::any) else { return false };
+        let agree = match &*self.batching {
+            Batching::Rows { layout, .. } => layout.agree(&other.inputs, &member.inputs),
+            Batching::Unbatched => true,
+        };
+        !agree || other.is_apart != member.is_apart
     }
 
-    /// A request that nobody waits for holds no timer.
-    fn drop_stale_heads(&mut self, now: Instant) {
-        let arrivals = &self.arrivals;
-        self.buckets.retain(|_, bucket| {
-            while bucket.members.front().is_some_and(|head| is_stale(&head.member, now)) {
-                if let Some(head) = bucket.members.pop_front() {
-                    bucket.rows -= head.member.rows;
-                    discard(head.member, now);
-                    arrivals.release(1);
+    fn decide(&mut self, now: Instant) -> Step {
+        loop {
+            let mut first: Option<(Urgency, u64, usize, CloseReason)> = None;
+            let mut wait: Option<(Instant, usize)> = None;
+            let in_system = self.rows_in_system();
+            let idle_instances = self.instances.saturating_sub(self.running.len()).max(1);
+            let Self { buckets, rule, learned, arrivals, left, .. } = self;
+            for (key, bucket) in buckets.iter_mut() {
+                let Some(first_member) = bucket.any() else { continue };
+                let max_rows = if first_member.is_apart { 1 } else { self.batching.max_rows() };
+                let row_bytes = bytes_in_a_row(&first_member.inputs, &self.batching);
+                let shape = learned.shape(*key, row_bytes);
+                let limit = shape.limit(bucket.rows(), max_rows, rule.is_sized_by_cost(), now);
+                if bucket.requests() <= SEARCHED * limit {
+                    drop_stale(bucket, now, arrivals, left);
+                }
+                bucket.age(now);
+                let (Some(oldest), Some(newest), Some(target), Some(urgency)) =
+                    (bucket.oldest(), bucket.newest(), bucket.first_target(), bucket.urgency())
+                else {
+                    continue;
+                };
+                let decision = rule.decide(&Situation {
+                    now,
+                    rows: bucket.rows(),
+                    oldest,
+                    newest,
+                    target,
+                    in_system,
+                    idle_instances,
+                    limit,
+                    curve: &shape.curve,
+                    closing: self.knows_closed,
+                });
+                match decision {
+                    Decision::Go { rows, why } => {
+                        if first.as_ref().is_none_or(|(most, ..)| urgency < *most) {
+                            first = Some((urgency, *key, rows, why));
+                        }
+                    }
+                    Decision::Wait { until, rows } => {
+                        let (soonest, fewest) = wait.unwrap_or((until, rows));
+                        wait = Some((soonest.min(until), fewest.min(rows)));
+                    }
                 }
             }
-            !bucket.members.is_empty()
+            self.remove_empty();
+            match (first, wait) {
+                (Some((_, key, rows, why)), _) => {
+                    if let Some(batch) = self.form(key, rows, why, now) {
+                        // What is left behind may be due as well: the next step need not wait.
+                        self.wanted = u64::from(self.buckets.is_empty());
+                        return Step::Dispatch(batch);
+                    }
+                }
+                (None, Some((until, rows))) => {
+                    self.wanted = rows.max(1) as u64;
+                    return Step::WaitUntil(until);
+                }
+                (None, None) => {
+                    self.wanted = 1;
+                    let finished = self.arrivals.is_finished();
+                    return if finished { Step::Closed } else { Step::Idle };
+                }
+            }
+        }
+    }
+
+    fn rows_in_system(&self) -> usize {
+        let running: usize = self.running.iter().map(|ticket| ticket.rows).sum();
+        running + self.buckets.values().map(Bucket::rows).sum::<usize>()
+    }
+
+    /// Takes a batch out of a bucket. None when nobody in it is still to be run.
+    fn form(&mut self, key: u64, limit: usize, why: CloseReason, now: Instant) -> Option<Batch> {
+        let Self { buckets, learned, rule, arrivals, left, ended, .. } = self;
+        let bucket = buckets.get_mut(&key)?;
+        let curve = learned.curve(key).filter(|_| rule.is_sized_by_cost());
+        let is_believed = ended.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
+        let mut members = Vec::with_capacity(bucket.requests().min(limit));
+        let mut timing = Timing { curve, is_believed, now, until: None };
+        let (mut rows, mut closed_by) = (0, why);
+        while let Some(next) = bucket.first() {
+            let end = timing.end_of(next);
+            if end.is_none() && rows > 0 {
+                if rows + next.rows > limit {
+                    closed_by = if why == CloseReason::Unbatched { why } else { CloseReason::Cap };
+                    break;
+                }
+                if !timing.allows(rows + next.rows) {
+                    closed_by = CloseReason::Deadline;
+                    break;
+                }
+            }
+            let Some(member) = bucket.pop_first() else { break };
+            arrivals.release(1);
+            *left += member.rows as u64;
+            match end {
+                Some(end) => discard(member, end, now),
+                None => {
+                    rows += member.rows;
+                    timing.admit(&member, rows);
+                    let is_apart = member.is_apart;
+                    members.push(member);
+                    if is_apart {
+                        closed_by = CloseReason::Apart;
+                        break;
+                    }
+                }
+            }
+        }
+        self.remove_empty();
+        if members.is_empty() {
+            return None;
+        }
+        let ticket = Ticket { number: self.next_batch, key, rows, dispatched: now };
+        self.next_batch += 1;
+        self.running.push(ticket);
+        self.publish_free_at();
+        Some(Batch::new(members, closed_by, ticket, Arc::clone(&self.batching)))
+    }
+
+    fn remove_empty(&mut self) {
+        let spare = &mut self.spare;
+        self.buckets.retain(|_, bucket| {
+            if bucket.is_empty() && spare.len() < SPARE {
+                spare.push(std::mem::take(bucket));
+                return false;
+            }
+            !bucket.is_empty()
         });
     }
 
-    /// The due bucket whose head has waited longest.
-    fn oldest_due(&self, now: Instant) -> Option<(u64, Due)> {
-        self.buckets
-            .iter()
-            .filter_map(|(key, bucket)| {
-                let due = self.due(bucket, now)?;
-                Some((bucket.members.front()?.place, *key, due))
-            })
-            .min_by_key(|(place, ..)| *place)
-            .map(|(_, key, due)| (key, due))
+    fn publish(&self, key: u64) {
+        let Some(curve) = self.learned.curve(key) else { return };
+        let max_rows = self.batching.max_rows();
+        let full = curve.knee().map_or(max_rows, |knee| knee.min(max_rows));
+        let (Some(full_takes), Some(one_takes), Some(one_takes_at_worst)) =
+            (curve.typical(full), curve.typical(1), curve.slow(1))
+        else {
+            return;
+        };
+        let instances = self.instances;
+        self.forecast.learned(&Outlook {
+            full,
+            full_takes,
+            one_takes,
+            one_takes_at_worst,
+            instances,
+        });
     }
 
-    fn due(&self, bucket: &Bucket, now: Instant) -> Option<Due> {
-        let Some(policy) = self.policy() else { return Some(CloseReason::Unbatched) };
-        let head = &bucket.members.front()?.member;
-        if bucket.rows >= policy.batch_size() {
-            Some(CloseReason::Target)
-        } else if self.knows_closed {
-            Some(CloseReason::Drain)
-        } else if policy.max_queue_delay().is_zero() {
-            Some(CloseReason::Eager)
-        } else {
-            (now >= head.enqueued + policy.max_queue_delay()).then_some(CloseReason::Delay)
+    fn publish_free_at(&self) {
+        if self.running.len() < self.instances {
+            return self.forecast.free_at(None);
         }
-    }
-
-    fn policy(&self) -> Option<&BatchPolicy> {
-        match &*self.batching {
-            Batching::Rows { policy, .. } => Some(policy),
-            Batching::Unbatched => None,
-        }
-    }
-
-    /// Takes a batch out of a due bucket. `None` when it was due for its number of rows, and too
-    /// few of them are still waited for.
-    fn form(&mut self, key: u64, due: Due, now: Instant) -> Option<Batch> {
-        let max_rows = self.policy().map_or(1, BatchPolicy::max_batch_size);
-        let target = self.policy().map_or(1, BatchPolicy::batch_size);
-        let bucket = self.buckets.get_mut(&key)?;
-        if due == CloseReason::Target && !bucket.still_holds(target, now, &self.arrivals) {
-            self.remove_if_empty(key);
-            return None;
-        }
-        let mut members = Vec::with_capacity(bucket.members.len().min(max_rows));
-        let mut rows = 0;
-        let mut closed_by = due;
-        while let Some(Waiting { member: next, .. }) = bucket.members.front() {
-            let stale = is_stale(next, now);
-            if !stale && rows + next.rows > max_rows {
-                closed_by = if due == CloseReason::Unbatched { due } else { CloseReason::Cap };
-                break;
-            }
-            let Some(Waiting { member: next, .. }) = bucket.members.pop_front() else { break };
-            bucket.rows -= next.rows;
-            self.arrivals.release(1);
-            if stale {
-                discard(next, now);
-            } else {
-                rows += next.rows;
-                members.push(next);
-            }
-        }
-        self.remove_if_empty(key);
-        (!members.is_empty()).then(|| Batch::new(members, closed_by, Arc::clone(&self.batching)))
-    }
-
-    fn remove_if_empty(&mut self, key: u64) {
-        if self.buckets.get(&key).is_some_and(|bucket| bucket.members.is_empty())
-            && let Some(bucket) = self.buckets.remove(&key)
-        {
-            self.spare = bucket.members;
-        }
-    }
-
-    /// Until the oldest head has waited its delay, or some bucket could reach its target.
-    fn wait(&mut self) -> Step {
-        let Some(policy) = self.policy() else { return Step::Idle };
-        let (target, delay) = (policy.batch_size(), policy.max_queue_delay());
-        let missing = self.buckets.values().map(|bucket| target.saturating_sub(bucket.rows)).min();
-        let heads = self.buckets.values().filter_map(|bucket| bucket.members.front());
-        let oldest = heads.map(|head| head.member.enqueued).min();
-        self.wanted = missing.unwrap_or(1).max(1) as u64;
-        match oldest {
-            Some(oldest) => Step::WaitUntil(oldest + delay),
-            None => Step::Idle,
-        }
+        let ends = self.running.iter().map(|ticket| {
+            let takes = self.learned.curve(ticket.key).and_then(|curve| curve.typical(ticket.rows));
+            ticket.dispatched + takes.unwrap_or_default()
+        });
+        self.forecast.free_at(ends.min());
     }
 }
 
-impl Bucket {
-    /// Drops what nobody waits for, everywhere in the bucket, and counts again.
-    fn still_holds(&mut self, target: usize, now: Instant, arrivals: &Arrivals<Member>) -> bool {
-        if self.members.iter().any(|waiting| is_stale(&waiting.member, now)) {
-            for waiting in std::mem::take(&mut self.members) {
-                if is_stale(&waiting.member, now) {
-                    self.rows -= waiting.member.rows;
-                    arrivals.release(1);
-                    discard(waiting.member, now);
-                } else {
-                    self.members.push_back(waiting);
-                }
-            }
+/// Why a request ends without running.
+#[derive(Clone, Copy)]
+enum End {
+    Gone,
+    Late,
+    /// Its run would end too late.
+    WouldBeLate(Duration),
+}
+
+/// What the members of a batch that is being formed allow.
+struct Timing<'a> {
+    curve: Option<&'a Curve>,
+    /// Whether the curve may condemn a request unrun.
+    is_believed: bool,
+    now: Instant,
+    /// By when the first of them should be answered, of those for whom that is possible.
+    until: Option<Instant>,
+}
+
+impl Timing<'_> {
+    fn end_of(&self, member: &Member) -> Option<End> {
+        if member.reply.is_caller_gone() {
+            return Some(End::Gone);
         }
-        self.rows >= target
+        let deadline = member.terms.deadline;
+        if deadline.is_past(self.now) {
+            return Some(End::Late);
+        }
+        let run = self.curve.filter(|_| self.is_believed)?.at_best(member.rows)?;
+        deadline.is_past(self.now + run).then_some(End::WouldBeLate(run))
     }
+
+    fn allows(&self, rows: usize) -> bool {
+        let Some(until) = self.until else { return true };
+        self.run_end(rows).is_none_or(|end| end <= until)
+    }
+
+    fn admit(&mut self, member: &Member, rows: usize) {
+        let target = member.terms.target.instant();
+        let is_possible = self.run_end(rows).is_some_and(|end| end <= target);
+        if is_possible {
+            self.until = Some(self.until.map_or(target, |until| until.min(target)));
+        }
+    }
+
+    fn run_end(&self, rows: usize) -> Option<Instant> {
+        self.curve?.slow(rows).map(|run| self.now + run)
+    }
+}
+
+fn drop_stale(bucket: &mut Bucket, now: Instant, arrivals: &Arrivals<Member>, left: &mut u64) {
+    bucket.take_all(
+        |member| is_stale(member, now),
+        |member| {
+            arrivals.release(1);
+            *left += member.rows as u64;
+            discard(member, End::Late, now);
+        },
+    );
 }
 
 fn is_stale(member: &Member, now: Instant) -> bool {
-    member.deadline.is_past(now) || member.reply.is_caller_gone()
+    member.terms.deadline.is_past(now) || member.reply.is_caller_gone()
 }
 
-/// Ends a request without running it.
-fn discard(member: Member, now: Instant) {
+/// Ends a request without running it. Whoever is gone does not read why.
+fn discard(member: Member, end: End, now: Instant) {
     let waited = now.saturating_duration_since(member.enqueued);
-    member.reply.send(Err(Error::new(
-        ErrorKind::DeadlineExceeded,
-        format!("Request timeout expired: its deadline passed after {waited:?} in the queue"),
-    )));
+    let message = match end {
+        End::Gone | End::Late => {
+            format!("Request timeout expired: its deadline passed after {waited:?} in the queue")
+        }
+        End::WouldBeLate(run) => format!(
+            "Request timeout expired: after {waited:?} in the queue, a run of {run:?} would end past its deadline"
+        ),
+    };
+    member.reply.send(Err(Error::new(ErrorKind::DeadlineExceeded, message)));
+}
+
+fn bytes_in_a_row(inputs: &[Tensor], batching: &Batching) -> usize {
+    let bytes: usize = inputs.iter().map(Tensor::byte_size).sum();
+    bytes / batching.rows(inputs).unwrap_or(1).max(1)
 }

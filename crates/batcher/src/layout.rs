@@ -5,8 +5,10 @@
 //! threshold) have none and are shared by all rows. The layout is found by running the model
 //! when it is loaded; here it is only used.
 
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
+use foldhash::quality::RandomState;
 use tidegate_inference::{Error, Result, Tensor, TensorData};
 
 use crate::BatchPolicy;
@@ -48,6 +50,22 @@ impl Batching {
             Self::Unbatched => Ok(1),
         }
     }
+
+    /// Rows that a batch may have.
+    pub(crate) fn max_rows(&self) -> usize {
+        match self {
+            Self::Rows { policy, .. } => policy.max_batch_size(),
+            Self::Unbatched => 1,
+        }
+    }
+
+    /// A number that is equal for requests that may share a batch, and nearly always differs for others.
+    pub(crate) fn bucket(&self, inputs: &[Tensor]) -> u64 {
+        match self {
+            Self::Rows { layout, .. } => layout.bucket(inputs),
+            Self::Unbatched => 0,
+        }
+    }
 }
 
 impl RowLayout {
@@ -85,8 +103,10 @@ impl RowLayout {
 
     /// A number that is equal for requests that may share a batch. Unequal requests can have equal
     /// numbers: ask [`RowLayout::agree`] as well.
-    pub(crate) fn bucket(&self, inputs: &[Tensor]) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
+    fn bucket(&self, inputs: &[Tensor]) -> u64 {
+        // Seeded at random once: nobody outside can choose shapes that collide.
+        static SEED: OnceLock<RandomState> = OnceLock::new();
+        let mut hasher = SEED.get_or_init(RandomState::default).build_hasher();
         for (tensor, axis) in inputs.iter().zip(&self.inputs) {
             match axis {
                 InputAxis::Rows(axis) => {

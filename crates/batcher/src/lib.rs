@@ -9,21 +9,31 @@
 mod arrivals;
 mod batch;
 mod batcher;
+mod bucket;
 mod buffers;
+mod forecast;
+mod latency;
 mod layout;
+mod learned;
 mod policy;
+mod quarantine;
 mod queue;
 mod reply;
 mod rows;
+pub mod rule;
 mod sync;
+mod terms;
 
 #[doc(hidden)]
 pub use arrivals::{Arrivals, PushError};
-pub use batch::Batch;
-pub use batcher::{Batcher, Step};
+pub use batch::{Batch, Ticket};
+pub use batcher::{Batcher, Run, Step};
 pub use buffers::{InputBuffers, TensorView, ViewData};
+pub use latency::Curve;
 pub use layout::{Batching, InputAxis, RowLayout};
-pub use policy::BatchPolicy;
-pub use queue::{Queue, queue};
+pub use policy::{BatchPolicy, Waiting};
+pub use quarantine::Fingerprint;
+pub use queue::{Queue, queue, queue_with_rule};
 pub use reply::{Answer, Answered, RunTimes};
 pub use rows::{concat_rows, slice_rows};
+pub use terms::Terms;

@@ -7,15 +7,28 @@ use tidegate_inference::{Error, Result};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchPolicy {
-    batch_size: NonZeroUsize,
     max_batch_size: NonZeroUsize,
-    max_queue_delay: Duration,
+    waiting: Waiting,
+}
+
+/// How a batch decides that it waits for nobody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    /// By what runs cost and who comes, as far as that was learned.
+    Adaptive,
+    /// By a number of rows and a time, as written down.
+    Fixed { batch_size: NonZeroUsize, max_queue_delay: Duration },
 }
 
 impl BatchPolicy {
     /// The longest `max_queue_delay`. Nobody waits so long for company; the bound keeps instants
     /// within what the clock can count.
     pub const LONGEST_DELAY: Duration = Duration::from_secs(3600);
+
+    /// Nothing to tune: at most `max_batch_size` rows, and else what pays.
+    pub fn adaptive(max_batch_size: NonZeroUsize) -> Self {
+        Self { max_batch_size, waiting: Waiting::Adaptive }
+    }
 
     /// `batch_size` rows are the target: reached, the batch goes. A backlog may fill it up to
     /// `max_batch_size` rows and not past it. `max_queue_delay` is how long the oldest request may
@@ -39,18 +52,14 @@ impl BatchPolicy {
                 Self::LONGEST_DELAY
             )));
         }
-        Ok(Self { batch_size, max_batch_size, max_queue_delay })
-    }
-
-    pub fn batch_size(&self) -> usize {
-        self.batch_size.get()
+        Ok(Self { max_batch_size, waiting: Waiting::Fixed { batch_size, max_queue_delay } })
     }
 
     pub fn max_batch_size(&self) -> usize {
         self.max_batch_size.get()
     }
 
-    pub fn max_queue_delay(&self) -> Duration {
-        self.max_queue_delay
+    pub fn waiting(&self) -> Waiting {
+        self.waiting
     }
 }

@@ -2,33 +2,66 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tidegate_inference::{Deadline, Error, ErrorKind, Result, Tensor};
+use tidegate_inference::{Error, ErrorKind, Result, Tensor};
 
 use crate::arrivals::{Arrivals, PushError};
 use crate::batch::Member;
+use crate::forecast::Forecast;
 use crate::reply::Reply;
 use crate::rows::slice_rows;
-use crate::{Answer, Batcher, Batching, InputAxis, RowLayout};
+use crate::rule::Rule;
+use crate::{Answer, Batcher, Batching, InputAxis, RowLayout, Terms};
 
 /// What a caller whose request found the queue full is told to wait: a queue drains in well under
 /// a second or not at all, and `Retry-After` counts in seconds.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A full queue is searched for the departed at most this often: while everybody in it is alive, the
+/// search is in vain.
+const SWEEP_PAUSE: Duration = Duration::from_millis(1);
+
 /// The waiting line of one version. Cloned by `Arc`, used from any thread, never blocks.
 pub struct Queue {
     arrivals: Arc<Arrivals<Member>>,
     batching: Arc<Batching>,
+    forecast: Arc<Forecast>,
     capacity: usize,
+    made: Instant,
+    /// In ns after `made`.
+    swept: AtomicU64,
 }
 
 /// A queue for at most `capacity` requests, and the batcher that empties it.
 pub fn queue(batching: Batching, capacity: NonZeroUsize) -> (Arc<Queue>, Batcher) {
+    build(batching, capacity, None, Instant::now())
+}
+
+/// The same with a rule of one's own and a clock of one's own, whose first instant is `start`.
+pub fn queue_with_rule(
+    batching: Batching,
+    capacity: NonZeroUsize,
+    rule: Box<dyn Rule>,
+    start: Instant,
+) -> (Arc<Queue>, Batcher) {
+    build(batching, capacity, Some(rule), start)
+}
+
+fn build(
+    batching: Batching,
+    capacity: NonZeroUsize,
+    rule: Option<Box<dyn Rule>>,
+    made: Instant,
+) -> (Arc<Queue>, Batcher) {
     let arrivals = Arc::new(Arrivals::new(capacity.get()));
-    let batching = Arc::new(batching);
-    let batcher = Batcher::new(Arc::clone(&arrivals), Arc::clone(&batching));
-    (Arc::new(Queue { arrivals, batching, capacity: capacity.get() }), batcher)
+    let (batching, forecast) = (Arc::new(batching), Arc::new(Forecast::new(made)));
+    let batcher =
+        Batcher::new(Arc::clone(&arrivals), Arc::clone(&batching), Arc::clone(&forecast), rule);
+    let capacity = capacity.get();
+    let queue = Queue { arrivals, batching, forecast, capacity, made, swept: AtomicU64::new(0) };
+    (Arc::new(queue), batcher)
 }
 
 impl Queue {
@@ -40,37 +73,41 @@ impl Queue {
         self.batching.rows(inputs)
     }
 
+    /// How long a request of `rows` rows that came now would take until it is answered, by what was
+    /// learned. None when nobody would have to wait, or nothing is known.
+    pub fn predicted(&self, rows: usize, now: Instant) -> Option<Duration> {
+        self.forecast.predict(rows, self.arrivals.pushed(), now)
+    }
+
     /// Enters a request whose inputs were put in order by the signature. A request of more rows than
     /// a batch may have enters in several parts and is answered once.
     ///
     /// # Errors
     /// At once: rows that do not match, queue full, queue closed.
-    pub fn submit(&self, inputs: Vec<Tensor>, deadline: Deadline, now: Instant) -> Result<Answer> {
-        let rows = self.rows(&inputs)?;
+    pub fn submit(
+        &self,
+        inputs: Vec<Tensor>,
+        terms: impl Into<Terms>,
+        now: Instant,
+    ) -> Result<Answer> {
+        let (rows, terms) = (self.rows(&inputs)?, terms.into());
         match &*self.batching {
             Batching::Rows { layout, policy } if rows > policy.max_batch_size() => {
-                self.submit_parts(layout, policy.max_batch_size(), inputs, rows, deadline, now)
+                self.submit_parts(layout, policy.max_batch_size(), inputs, rows, terms, now)
             }
-            Batching::Rows { layout, .. } => {
-                let bucket = layout.bucket(&inputs);
-                self.submit_whole(inputs, rows, bucket, deadline, now)
+            Batching::Rows { .. } | Batching::Unbatched => {
+                self.reserve(1, now)?;
+                let (reply, answer) = Reply::whole();
+                self.push(inputs, rows, terms, now, reply);
+                Ok(answer)
             }
-            Batching::Unbatched => self.submit_whole(inputs, rows, 0, deadline, now),
         }
     }
 
-    fn submit_whole(
-        &self,
-        inputs: Vec<Tensor>,
-        rows: usize,
-        bucket: u64,
-        deadline: Deadline,
-        now: Instant,
-    ) -> Result<Answer> {
-        self.reserve(1)?;
-        let (reply, answer) = Reply::whole();
-        self.arrivals.push(Member { inputs, rows, bucket, enqueued: now, deadline, reply }, rows);
-        Ok(answer)
+    fn push(&self, inputs: Vec<Tensor>, rows: usize, terms: Terms, now: Instant, reply: Reply) {
+        let bucket = self.batching.bucket(&inputs);
+        let member = Member { inputs, rows, bucket, enqueued: now, terms, is_apart: false, reply };
+        self.arrivals.push(member, rows);
     }
 
     fn submit_parts(
@@ -79,7 +116,7 @@ impl Queue {
         max_rows: usize,
         inputs: Vec<Tensor>,
         rows: usize,
-        deadline: Deadline,
+        terms: Terms,
         now: Instant,
     ) -> Result<Answer> {
         let parts = rows.div_ceil(max_rows);
@@ -93,8 +130,7 @@ impl Queue {
                 ),
             ));
         }
-        self.reserve(parts)?;
-        let bucket = layout.bucket(&inputs);
+        self.reserve(parts, now)?;
         let (replies, answer) = Reply::parts(parts, layout.outputs.clone());
         for (part, reply) in replies.into_iter().enumerate() {
             let range = part * max_rows..rows.min((part + 1) * max_rows);
@@ -107,14 +143,20 @@ impl Queue {
                     InputAxis::Shared => tensor.clone(),
                 })
                 .collect();
-            let member = Member { inputs, rows, bucket, enqueued: now, deadline, reply };
-            self.arrivals.push(member, rows);
+            self.push(inputs, rows, terms, now, reply);
         }
         Ok(answer)
     }
 
-    fn reserve(&self, places: usize) -> Result<()> {
-        self.arrivals.reserve(places).map_err(|refusal| match refusal {
+    fn reserve(&self, places: usize, now: Instant) -> Result<()> {
+        let refusal = match self.arrivals.reserve(places) {
+            Err(PushError::Full) if self.may_sweep(now) => {
+                self.arrivals.sweep(now);
+                self.arrivals.reserve(places)
+            }
+            other => other,
+        };
+        refusal.map_err(|refusal| match refusal {
             PushError::Full => Error::new(
                 ErrorKind::Overloaded,
                 format!("Exceeds maximum queue size of {} requests", self.capacity),
@@ -126,6 +168,16 @@ impl Queue {
             )
             .with_retry_after(RETRY_AFTER),
         })
+    }
+
+    /// Whoever moves the mark sweeps; the others of that moment do not.
+    fn may_sweep(&self, now: Instant) -> bool {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let now = nanos(now.saturating_duration_since(self.made)).saturating_add(1);
+        let is_due = |last: u64| last == 0 || now >= last.saturating_add(nanos(SWEEP_PAUSE));
+        let due = |last| is_due(last).then_some(now);
+        // Relaxed: the mark guards nothing but itself.
+        self.swept.fetch_update(Ordering::Relaxed, Ordering::Relaxed, due).is_ok()
     }
 
     /// Refuses every later request. What is inside is still executed.

@@ -4,6 +4,7 @@
 //! the batcher that its caller is gone, so neither side can be left waiting or worked for in vain.
 //! A request larger than the cap enters as several parts that share one answer.
 
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -12,7 +13,8 @@ use std::time::Instant;
 use futures_channel::oneshot;
 use tidegate_inference::{BatchFacts, Error, ErrorKind, Result, Stage, Tensor, Timeline};
 
-use crate::rows::concat_rows;
+use crate::Batching;
+use crate::rows::{concat_rows, slice_rows};
 
 /// When the batch of a request passed its stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +39,50 @@ impl RunTimes {
     }
 }
 
-/// A request's own rows of every output, in the order of the signature.
+/// A request's own rows of every output, and what is known of its run.
 #[derive(Clone, Debug)]
 pub struct Answered {
-    pub outputs: Vec<Tensor>,
+    outputs: Arc<Outputs>,
+    rows: Range<usize>,
     /// Of a request that ran in several batches: from the first dispatch to the last scatter.
     pub times: RunTimes,
     /// Of a request that ran in several batches: the one with its first rows.
     pub batch: BatchFacts,
+}
+
+/// All outputs of a batch, shared by its members.
+#[derive(Debug)]
+pub(crate) struct Outputs {
+    /// In the order of the signature.
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) batching: Arc<Batching>,
+}
+
+impl Answered {
+    pub(crate) fn new(
+        outputs: Arc<Outputs>,
+        rows: Range<usize>,
+        times: RunTimes,
+        batch: BatchFacts,
+    ) -> Self {
+        Self { outputs, rows, times, batch }
+    }
+
+    /// The request's rows of every output, in the order of the signature. Rows on axis 0 are windows into
+    /// the batch's outputs, rows on another axis are copied: do this where time is cheapest.
+    pub fn outputs(&self) -> Vec<Tensor> {
+        let Outputs { tensors, batching } = &*self.outputs;
+        let Batching::Rows { layout, .. } = &**batching else { return tensors.clone() };
+        let whole = |tensor: &Tensor, axis: usize| tensor.shape()[axis] == self.rows.len();
+        let cut = tensors.iter().zip(&layout.outputs).map(|(tensor, &axis)| {
+            if whole(tensor, axis) {
+                tensor.clone()
+            } else {
+                slice_rows(tensor, axis, self.rows.clone())
+            }
+        });
+        cut.collect()
+    }
 }
 
 /// What the caller waits for. Dropping it says that nobody waits any more.
@@ -155,16 +193,12 @@ impl Assembly {
 
     fn join(&mut self) -> Result<Answered> {
         let parts: Vec<Answered> = self.parts.drain(..).flatten().collect();
-        let outputs = self
-            .output_axes
-            .iter()
-            .enumerate()
-            .map(|(output, &axis)| {
-                let pieces: Vec<Tensor> =
-                    parts.iter().map(|part| part.outputs[output].clone()).collect();
-                join_pieces(axis, &pieces)
-            })
-            .collect::<Result<_>>()?;
+        let pieces: Vec<Vec<Tensor>> = parts.iter().map(Answered::outputs).collect();
+        let joined = self.output_axes.iter().enumerate().map(|(output, &axis)| {
+            let pieces: Vec<Tensor> = pieces.iter().map(|part| part[output].clone()).collect();
+            join_pieces(axis, &pieces)
+        });
+        let tensors = joined.collect::<Result<_>>()?;
         let first = &parts[0];
         let times = parts.iter().skip(1).fold(first.times, |all, part| RunTimes {
             dispatched: all.dispatched.min(part.times.dispatched),
@@ -172,7 +206,9 @@ impl Assembly {
             executed: all.executed.max(part.times.executed),
             scattered: all.scattered.max(part.times.scattered),
         });
-        Ok(Answered { outputs, times, batch: first.batch })
+        let rows = 0..parts.iter().map(|part| part.rows.len()).sum();
+        let outputs = Outputs { tensors, batching: Arc::clone(&first.outputs.batching) };
+        Ok(Answered::new(Arc::new(outputs), rows, times, first.batch))
     }
 }
 

@@ -263,7 +263,7 @@ fn a_request_above_the_cap_is_split_and_answered_once() {
     assert_eq!(batches.iter().map(Batch::rows).collect::<Vec<_>>(), [4, 4, 2]);
     // Answered out of order, as parallel workers do.
     batches.into_iter().rev().for_each(|batch| bench.echo(batch));
-    let outputs = answered(answer).unwrap().outputs;
+    let outputs = answered(answer).unwrap().outputs();
     assert_eq!(outputs[0].clone().renamed("x".into()), input);
 }
 

@@ -101,7 +101,7 @@ proptest! {
             batch.scatter(outputs, times);
         }
         for (sent, answer) in callers {
-            prop_assert_eq!(answer.now_or_never().expect("answered").unwrap().outputs, sent);
+            prop_assert_eq!(answer.now_or_never().expect("answered").unwrap().outputs(), sent);
         }
     }
 }

@@ -27,14 +27,18 @@ pub enum Stage {
 /// Why a batch was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CloseReason {
-    /// It reached `batch_size`.
+    /// It reached `batch_size`, or the size past which more rows gain nothing.
     Target,
     /// The next request would have gone past `max_batch_size`.
     Cap,
-    /// Its oldest request had waited `max_queue_delay`.
+    /// Its requests had waited as long as company was worth, or `max_queue_delay`.
     Delay,
-    /// No delay is configured and a worker was free.
+    /// A worker was free, and nobody was worth waiting for.
     Eager,
+    /// A larger batch would have been late for one of its members.
+    Deadline,
+    /// A request that made the model fail before runs alone.
+    Apart,
     /// The queue is closing: nobody else will come.
     Drain,
     /// The model takes one request at a time.
@@ -42,8 +46,16 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
-    pub const ALL: [Self; 6] =
-        [Self::Target, Self::Cap, Self::Delay, Self::Eager, Self::Drain, Self::Unbatched];
+    pub const ALL: [Self; 8] = [
+        Self::Target,
+        Self::Cap,
+        Self::Delay,
+        Self::Eager,
+        Self::Deadline,
+        Self::Apart,
+        Self::Drain,
+        Self::Unbatched,
+    ];
 
     /// A stable word for headers, metrics and logs.
     pub const fn as_str(self) -> &'static str {
@@ -52,6 +64,8 @@ impl CloseReason {
             Self::Cap => "cap",
             Self::Delay => "delay",
             Self::Eager => "eager",
+            Self::Deadline => "deadline",
+            Self::Apart => "apart",
             Self::Drain => "drain",
             Self::Unbatched => "unbatched",
         }

@@ -13,7 +13,7 @@ use http::{StatusCode, Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tidegate_inference::{Admitted, Deadline, Error, ErrorKind};
+use tidegate_inference::{Admitted, Error, ErrorKind};
 use tokio::time::timeout_at;
 
 use crate::activity::Activity;
@@ -31,8 +31,7 @@ const DISCARD_TIME: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct BodyBounds {
     pub max_bytes: usize,
-    pub received: Instant,
-    pub until: Deadline,
+    pub until: Instant,
     pub contract: Contract,
 }
 
@@ -71,9 +70,8 @@ impl BodyBounds {
     }
 
     fn too_slow(&self) -> Failure {
-        let allowed = self.until.left(self.received);
-        let message = format!("the request body did not arrive within {allowed:?} of its head");
-        let error = Error::new(ErrorKind::DeadlineExceeded, message);
+        let error =
+            Error::new(ErrorKind::DeadlineExceeded, "the request body did not arrive in time");
         Failure::of(self.contract, error).with_status(StatusCode::REQUEST_TIMEOUT)
     }
 }
@@ -89,7 +87,7 @@ pub async fn read<P: Admitted>(
     permit: &mut P,
 ) -> Result<Bytes, Unreadable> {
     let whole = pin!(collect(body, declared, bounds, permit));
-    within(bounds.until.instant(), whole).await.unwrap_or_else(|| Err(bounds.too_slow().into()))
+    within(bounds.until, whole).await.unwrap_or_else(|| Err(bounds.too_slow().into()))
 }
 
 /// The future's output, or `None` when it is not there by then.

@@ -28,7 +28,6 @@ mod service;
 mod socket;
 pub mod status;
 mod tensorflow;
-mod timeout;
 mod visit;
 
 use std::fmt;

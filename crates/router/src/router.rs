@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use tidegate_batcher::Answered;
 use tidegate_inference::{
     Admission, Admitted, Catalog, Deadline, Error, ErrorKind, ModelName, Request, RequestHead,
     Response, Result, Signature, Stage, Tensor, Timeline, Version,
@@ -72,8 +71,7 @@ pub struct Passage {
 
 impl Passage {
     async fn run(&mut self, request: Request) -> Result<Response> {
-        let Request { inputs, outputs, mut timeline, deadline, .. } = request;
-        self.deadline = deadline.map_or(self.deadline, |own| own.min(self.deadline));
+        let Request { inputs, outputs, mut timeline, .. } = request;
         let lane = &self.lane;
         let inputs = lane.signature.arrange(inputs)?;
         lane.signature.check_outputs(&outputs)?;
@@ -85,20 +83,18 @@ impl Passage {
         let answer = lane.queue.submit(inputs, self.deadline, now)?;
 
         let deadline = tokio::time::Instant::from_std(self.deadline.instant());
-        let Answered { outputs: mut all, times, batch } =
-            tokio::time::timeout_at(deadline, answer).await.map_err(|_| {
-                let waited = self.deadline.instant().saturating_duration_since(timeline.received());
-                Error::new(
-                    ErrorKind::DeadlineExceeded,
-                    format!("Request timeout expired after {waited:?}"),
-                )
-            })??;
-        times.stamp(&mut timeline);
-        timeline.set_batch(batch);
-        if !outputs.is_empty() {
-            all = requested(&outputs, &all);
-        }
-        Ok(Response { outputs: all, timeline })
+        let answered = tokio::time::timeout_at(deadline, answer).await.map_err(|_| {
+            let waited = self.deadline.instant().saturating_duration_since(timeline.received());
+            Error::new(
+                ErrorKind::DeadlineExceeded,
+                format!("Request timeout expired after {waited:?}"),
+            )
+        })??;
+        answered.times.stamp(&mut timeline);
+        timeline.set_batch(answered.batch);
+        let all = answered.outputs();
+        let outputs = if outputs.is_empty() { all } else { requested(&outputs, &all) };
+        Ok(Response { outputs, timeline })
     }
 }
 
@@ -121,10 +117,6 @@ impl Admitted for Passage {
 
     fn signature(&self) -> &Arc<Signature> {
         &self.lane.signature
-    }
-
-    fn deadline(&self) -> Deadline {
-        self.deadline
     }
 
     fn grow(&mut self, bytes: usize) -> Result<()> {

@@ -75,7 +75,8 @@ fn wait(answer: Answer) -> AnswerResult<Answered> {
 }
 
 fn row(answered: &Answered) -> u8 {
-    let TensorData::Fixed(bytes) = answered.outputs[0].data() else { panic!("fixed") };
+    let outputs = answered.outputs();
+    let TensorData::Fixed(bytes) = outputs[0].data() else { panic!("fixed") };
     bytes[0]
 }
 

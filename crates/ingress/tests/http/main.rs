@@ -14,4 +14,3 @@ mod errors;
 mod lifetimes;
 mod limits;
 mod paths;
-mod timeouts;

@@ -1,0 +1,142 @@
+//! The rule that needs no tuning.
+//!
+//! Three facts decide. **Who is expected**: the *population* is the most rows that were inside together
+//! since the last time somebody was waited for in vain; when all of them are here, or none but a lone caller ever
+//! was, the batch goes at once. **How soon they come**: callers that were answered together come back
+//! together, so the gap between arrivals after a run is measured. **What their coming is worth**: with
+//! `k` rows waiting and `T(k)` the learned time of a run,
+//!
+//! - a row that comes just after the batch has left waits for the whole run, `T(k)`, less what it
+//!   would have slowed the batch down itself, `k (T(k+1) - T(k))`;
+//! - waiting costs each of the `k + 1` rows the wait.
+//!
+//! So the next row may be waited for `(T(k) - k (T(k+1) - T(k))) / (k + 1)` and no longer: the *patience*. Where
+//! batches are worth nothing (`T` in proportion to the rows) it is zero, and for a model of microseconds it is
+//! shorter than any timer, so neither ever waits. Waiting exactly as long as a success would be worth costs at most
+//! twice what knowing the future would (the ski-rental bound), and the first wait in vain corrects the
+//! population, so a caller that left is missed once. Deb and Serfozo (Adv. Appl. Prob. 5, 1973) show that
+//! a threshold of this kind is the best that a bulk-service queue can do.
+//!
+//! Without the rule, eight callers of a weight-bound model run as one and seven: whoever comes back
+//! first leaves alone, and the others wait for it.
+
+use std::time::{Duration, Instant};
+
+use tidegate_inference::CloseReason;
+
+use super::{Decision, Ended, Rule, Situation};
+use crate::Curve;
+
+/// No timer is kept more finely than this; a shorter patience is none.
+const SHORTEST_WAIT: Duration = Duration::from_micros(40);
+
+/// How fast the gap follows what is seen.
+const GAP_GAIN: f64 = 0.25;
+
+/// Idle instances share the rows when that makes a run notably shorter.
+const WORTH_SPLITTING: f64 = 0.85;
+
+#[derive(Debug, Default)]
+pub struct Adaptive {
+    /// Rows expected to be inside at the same time.
+    population: usize,
+    /// Seconds between two arrivals after a run; none seen yet.
+    gap: Option<f64>,
+    returning: Option<Returning>,
+}
+
+/// The callers of the last run, on their way back.
+#[derive(Debug)]
+struct Returning {
+    since: Instant,
+    answered: usize,
+    back: usize,
+}
+
+impl Rule for Adaptive {
+    fn decide(&mut self, situation: &Situation<'_>) -> Decision {
+        let Situation { now, rows, limit, in_system, curve, .. } = *situation;
+        self.population = self.population.max(in_system);
+        if rows >= limit {
+            return Decision::Go { rows: limit, why: CloseReason::Target };
+        }
+        let go = |why| Decision::Go { rows: share(situation), why };
+        if situation.closing {
+            return go(CloseReason::Drain);
+        }
+        let missing = self.population - in_system;
+        let Some(patience) = patience(curve, rows).filter(|_| missing > 0) else {
+            return go(CloseReason::Eager);
+        };
+        if patience < SHORTEST_WAIT || self.gap.is_none_or(|gap| gap > patience.as_secs_f64()) {
+            return go(CloseReason::Eager);
+        }
+        let until = self.since(situation.newest) + patience;
+        let last_safe = curve.slow(rows + 1).and_then(|run| situation.target.checked_sub(run));
+        if last_safe.is_some_and(|safe| now >= safe) {
+            return go(CloseReason::Deadline);
+        }
+        if now >= until {
+            self.population = in_system;
+            return go(CloseReason::Delay);
+        }
+        let until = last_safe.map_or(until, |safe| until.min(safe));
+        Decision::Wait { until, rows: missing.min(limit - rows) }
+    }
+
+    fn arrived(&mut self, rows: usize, at: Instant) {
+        let Some(returning) = &mut self.returning else { return };
+        returning.back += rows;
+        if returning.back >= returning.answered {
+            let took = at.saturating_duration_since(returning.since);
+            let seen = took.as_secs_f64() / returning.answered as f64;
+            self.learn_gap(seen);
+            self.returning = None;
+        }
+    }
+
+    fn ended(&mut self, run: Ended) {
+        // Those who are not back by now count as if the next of them came now.
+        if let Some(Returning { since, back, .. }) = self.returning.take() {
+            let took = run.at.saturating_duration_since(since).as_secs_f64();
+            self.learn_gap(took / (back + 1) as f64);
+        }
+        self.returning = Some(Returning { since: run.at, answered: run.rows, back: 0 });
+    }
+
+    fn is_sized_by_cost(&self) -> bool {
+        true
+    }
+}
+
+impl Adaptive {
+    /// Since when nothing has happened: no run ended, nobody came.
+    fn since(&self, newest: Instant) -> Instant {
+        self.returning.as_ref().map_or(newest, |returning| newest.max(returning.since))
+    }
+
+    fn learn_gap(&mut self, seen: f64) {
+        let gap = self.gap.get_or_insert(seen);
+        *gap += GAP_GAIN * (seen - *gap);
+    }
+}
+
+/// How long the next row may be waited for. None while runs are unknown.
+fn patience(curve: &Curve, rows: usize) -> Option<Duration> {
+    let now = curve.typical(rows)?.as_secs_f64();
+    let larger = curve.typical(rows + 1)?.as_secs_f64();
+    let gain = now - rows as f64 * (larger - now).max(0.0);
+    Duration::try_from_secs_f64(gain / (rows + 1) as f64).ok()
+}
+
+/// The rows of this batch, when other instances are idle as well: their part is left to them if the run
+/// becomes notably shorter by that.
+fn share(situation: &Situation<'_>) -> usize {
+    let Situation { rows, limit, idle_instances, curve, .. } = *situation;
+    let part = rows.div_ceil(idle_instances.max(1));
+    let shorter = || {
+        let (part, all) = (curve.typical(part)?, curve.typical(rows.min(limit))?);
+        Some(part.as_secs_f64() < WORTH_SPLITTING * all.as_secs_f64())
+    };
+    if part < rows && shorter() == Some(true) { part.min(limit) } else { limit }
+}
