@@ -8,9 +8,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::{
-    Catalog, Deadline, Error, ModelName, Result, Signature, Tensor, Timeline, Version,
+    Catalog, Deadline, Error, ModelName, Priority, Result, Signature, Tensor, Timeline, Version,
     VersionSelector,
 };
 
@@ -21,6 +22,9 @@ pub struct RequestHead {
     pub selector: VersionSelector,
     /// Bytes of body to be held in memory, as far as the head tells.
     pub body_bytes: usize,
+    /// When the head was read: what every deadline of the request counts from.
+    pub received: Instant,
+    /// The sooner of the caller's timeout, as far as the head tells it, and the server's.
     pub deadline: Deadline,
 }
 
@@ -31,6 +35,9 @@ pub struct Request {
     /// Outputs to return, in this order; empty means all.
     pub outputs: Vec<Arc<str>>,
     pub parameters: Parameters,
+    /// The timeout that stood in the body. It can only bring the head's deadline forward.
+    pub deadline: Option<Deadline>,
+    pub priority: Priority,
     pub timeline: Timeline,
 }
 
@@ -69,6 +76,10 @@ pub trait Admitted: Send + 'static {
     fn model(&self) -> &ModelName;
     fn version(&self) -> Version;
     fn signature(&self) -> &Arc<Signature>;
+
+    /// When nobody waits any more: the head's deadline, brought forward by the model's own bound,
+    /// and by the body's timeout once [`Admitted::infer`] was called.
+    fn deadline(&self) -> Deadline;
 
     /// The body turned out `bytes` larger than the head said (chunked or compressed).
     ///

@@ -13,7 +13,7 @@ use http::{StatusCode, Version, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tidegate_inference::{Admitted, Error, ErrorKind};
+use tidegate_inference::{Admitted, Deadline, Error, ErrorKind};
 use tokio::time::timeout_at;
 
 use crate::activity::Activity;
@@ -31,7 +31,8 @@ const DISCARD_TIME: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct BodyBounds {
     pub max_bytes: usize,
-    pub until: Instant,
+    pub received: Instant,
+    pub until: Deadline,
     pub contract: Contract,
 }
 
@@ -70,8 +71,9 @@ impl BodyBounds {
     }
 
     fn too_slow(&self) -> Failure {
-        let error =
-            Error::new(ErrorKind::DeadlineExceeded, "the request body did not arrive in time");
+        let allowed = self.until.left(self.received);
+        let message = format!("the request body did not arrive within {allowed:?} of its head");
+        let error = Error::new(ErrorKind::DeadlineExceeded, message);
         Failure::of(self.contract, error).with_status(StatusCode::REQUEST_TIMEOUT)
     }
 }
@@ -87,7 +89,7 @@ pub async fn read<P: Admitted>(
     permit: &mut P,
 ) -> Result<Bytes, Unreadable> {
     let whole = pin!(collect(body, declared, bounds, permit));
-    within(bounds.until, whole).await.unwrap_or_else(|| Err(bounds.too_slow().into()))
+    within(bounds.until.instant(), whole).await.unwrap_or_else(|| Err(bounds.too_slow().into()))
 }
 
 /// The future's output, or `None` when it is not there by then.

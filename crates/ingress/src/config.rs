@@ -18,7 +18,7 @@ pub struct IngressConfig {
     pub write_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub idle_timeout: Duration,
-    /// Becomes the deadline of every inference request.
+    /// The longest deadline of an inference request; its caller and its model may say less.
     pub request_timeout: Duration,
     /// Further connections are answered 503 and closed.
     pub max_connections: NonZeroUsize,

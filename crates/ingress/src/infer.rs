@@ -2,15 +2,16 @@
 //! encode, settle, answer. Overload is refused at the second step, before a byte of body is decoded.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use tidegate_inference::{
-    Admission, Admitted, Deadline, Error, Request, RequestHead, Stage, Tensor, Timeline,
+    Admission, Admitted, Deadline, Error, ErrorKind, Request, RequestHead, Response, Stage, Tensor,
+    Timeline,
 };
 use tidegate_proto::JsonLimits;
 use tidegate_proto::open_inference::{Encoded, JSON_LENGTH_HEADER};
@@ -26,6 +27,7 @@ use crate::request_id::RequestId;
 use crate::route::Target;
 use crate::server_timing;
 use crate::status::Contract;
+use crate::timeout;
 use crate::visit::{Unsettled, Visit};
 
 const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
@@ -118,12 +120,14 @@ impl<A: Admission> Ingress<A> {
         target: &Target<'_>,
     ) -> Result<Entry<A::Admitted>, Failure> {
         let contract = format.contract();
-        let deadline = Deadline::after(exchange.received, self.config.request_timeout);
-        let bounds = BodyBounds {
+        let longest = self.config.request_timeout;
+        let asked = timeout::in_headers(&exchange.parts.headers)
+            .map_err(|error| Failure::of(contract, error))?;
+        let timeout = asked.map_or(longest, |asked| asked.min(longest));
+        let mut bounds = BodyBounds {
             max_bytes: self.config.max_body_size,
-            until: deadline
-                .instant()
-                .min(Deadline::after(exchange.received, self.config.body_read_timeout).instant()),
+            received: exchange.received,
+            until: Deadline::after(exchange.received, self.config.body_read_timeout),
             contract,
         };
         let declared = bounds.declared(&exchange.body)?;
@@ -133,7 +137,8 @@ impl<A: Admission> Ingress<A> {
             model,
             selector: target.selector.clone(),
             body_bytes: declared.unwrap_or(0),
-            deadline,
+            received: exchange.received,
+            deadline: Deadline::after(exchange.received, timeout),
         };
         let admitted = self.admission.admit(&head).map_err(|error| {
             let error = match format {
@@ -142,6 +147,7 @@ impl<A: Admission> Ingress<A> {
             };
             Failure::of(contract, error)
         })?;
+        bounds.until = bounds.until.min(admitted.deadline());
         Ok(Entry { unsettled: Unsettled::new(admitted), declared, encoding, bounds })
     }
 
@@ -165,13 +171,21 @@ impl<A: Admission> Ingress<A> {
         }
         let Decoded { inputs, outputs, parameters, form } =
             self.decode(format, body, admitted).await?;
-        let mut timeline = Timeline::starting(exchange.received);
+        let received = exchange.received;
+        let timeout = timeout::in_parameters(&parameters).map_err(failed)?;
+        let deadline = timeout.map(|timeout| Deadline::after(received, timeout));
+        let priority = timeout::priority(&parameters).map_err(failed)?;
+        let mut timeline = Timeline::starting(received);
         timeline.stamp(Stage::Decoded, Instant::now());
-        let request = Request { inputs, outputs, parameters, timeline };
-        let mut response = admitted.infer(request).await.map_err(failed)?;
-        let encoded = self.encode(form, admitted, response.outputs).await.map_err(failed)?;
-        response.timeline.stamp(Stage::Encoded, Instant::now());
-        Ok(Answer { timeline: response.timeline, encoded })
+        let request = Request { inputs, outputs, parameters, deadline, priority, timeline };
+        let Response { outputs, mut timeline } = admitted.infer(request).await.map_err(failed)?;
+        let encoded = self.encode(form, admitted, outputs).await.map_err(failed)?;
+        let now = Instant::now();
+        timeline.stamp(Stage::Encoded, now);
+        if admitted.deadline().is_past(now) {
+            return Err(failed(late(admitted, &timeline)).into());
+        }
+        Ok(Answer { timeline, encoded })
     }
 
     /// Always aside: a small compressed body may hold a large one.
@@ -219,7 +233,7 @@ impl<A: Admission> Ingress<A> {
     ) -> Reply<A::Admitted> {
         let content_type = HeaderValue::from_static(encoded.content_type());
         let body = ReplyBody::of_chunks(encoded.chunks).holding(permit);
-        let mut reply = Response::new(body);
+        let mut reply = http::Response::new(body);
         let headers = reply.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
         if let Some(length) = encoded.json_length {
@@ -230,6 +244,24 @@ impl<A: Admission> Ingress<A> {
         }
         reply
     }
+}
+
+/// An answer that nobody waits for any more is no success, however good it is.
+fn late<P: Admitted>(admitted: &P, timeline: &Timeline) -> Error {
+    let millis = |duration: Option<Duration>| duration.unwrap_or_default().as_secs_f64() * 1e3;
+    let message = format!(
+        "Request timeout expired: the answer was ready after {:.3} ms, {:.3} ms of them in the queue and {:.3} ms in \
+         execution; its deadline was at {:.3} ms",
+        millis(timeline.between(Stage::Received, Stage::Encoded)),
+        millis(timeline.queue_delay()),
+        millis(timeline.between(Stage::Gathered, Stage::Executed)),
+        millis(Some(admitted.deadline().left(timeline.received()))),
+    );
+    Error::new(ErrorKind::DeadlineExceeded, message).within(format_args!(
+        "model '{}' version {}",
+        admitted.model(),
+        admitted.version()
+    ))
 }
 
 /// Answers an error; what is left of the body is read away or the connection ends. Boxed by its callers,

@@ -28,6 +28,7 @@ mod service;
 mod socket;
 pub mod status;
 mod tensorflow;
+mod timeout;
 mod visit;
 
 use std::fmt;

@@ -71,7 +71,8 @@ pub struct Passage {
 
 impl Passage {
     async fn run(&mut self, request: Request) -> Result<Response> {
-        let Request { inputs, outputs, mut timeline, .. } = request;
+        let Request { inputs, outputs, mut timeline, deadline, .. } = request;
+        self.deadline = deadline.map_or(self.deadline, |own| own.min(self.deadline));
         let lane = &self.lane;
         let inputs = lane.signature.arrange(inputs)?;
         lane.signature.check_outputs(&outputs)?;
@@ -117,6 +118,10 @@ impl Admitted for Passage {
 
     fn signature(&self) -> &Arc<Signature> {
         &self.lane.signature
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     fn grow(&mut self, bytes: usize) -> Result<()> {

@@ -136,9 +136,10 @@ fn the_next_request_is_routed_by_an_acknowledged_change() {
     let site = Site::new(&["digits/1", "digits/2"]);
     let opened = site.loaded();
     let picked = || {
-        let deadline = Deadline::after(Instant::now(), Duration::from_secs(9));
+        let received = Instant::now();
+        let deadline = Deadline::after(received, Duration::from_secs(9));
         let (model, selector) = (model("digits"), VersionSelector::Weighted);
-        let head = RequestHead { model, selector, body_bytes: 0, deadline };
+        let head = RequestHead { model, selector, body_bytes: 0, received, deadline };
         opened.router.admit(&head).unwrap().version().get()
     };
     assert_eq!(picked(), 2);

@@ -14,3 +14,4 @@ mod errors;
 mod lifetimes;
 mod limits;
 mod paths;
+mod timeouts;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_inference::{
-    Admission, Admitted, BatchFacts, BatchingStatus, Catalog, CloseReason, DataType, Dim, Error,
-    ErrorKind, Label, ModelEntry, ModelName, Request, RequestHead, Response, Result, Shape,
+    Admission, Admitted, BatchFacts, BatchingStatus, Catalog, CloseReason, DataType, Deadline, Dim,
+    Error, ErrorKind, Label, ModelEntry, ModelName, Request, RequestHead, Response, Result, Shape,
     Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version, VersionEntry,
     VersionState,
 };
@@ -47,7 +47,17 @@ pub struct Mock {
     pub catalog: Mutex<Arc<Catalog>>,
     behaviours: BTreeMap<String, Behaviour>,
     signature: Arc<Signature>,
+    terms: Arc<Mutex<Vec<Terms>>>,
     counts: Arc<watch::Sender<Counts>>,
+}
+
+/// Under which terms a request came to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// From the head received to the deadline of the head, and that of the body.
+    pub head: Duration,
+    pub body: Option<Duration>,
+    pub priority: u8,
 }
 
 impl Mock {
@@ -84,6 +94,7 @@ impl Mock {
                 .map(|(name, what)| ((*name).to_owned(), what.clone()))
                 .collect(),
             signature,
+            terms: Arc::default(),
             counts: Arc::new(watch::Sender::new(Counts::default())),
         })
     }
@@ -93,6 +104,11 @@ impl Mock {
         let mut changed = Catalog::clone(&current);
         change(&mut changed);
         *current = Arc::new(changed);
+    }
+
+    /// Of all requests that were to be run, in their order.
+    pub fn terms(&self) -> Vec<Terms> {
+        self.terms.lock().unwrap().clone()
     }
 
     pub fn counts(&self) -> Counts {
@@ -150,6 +166,9 @@ impl Admission for Mock {
             signature: Arc::clone(&self.signature),
             behaviour,
             bytes: head.body_bytes,
+            received: head.received,
+            deadline: head.deadline,
+            terms: Arc::clone(&self.terms),
             counts: Arc::clone(&self.counts),
             settled: false,
         })
@@ -166,6 +185,9 @@ pub struct Guest {
     signature: Arc<Signature>,
     behaviour: Behaviour,
     bytes: usize,
+    received: Instant,
+    deadline: Deadline,
+    terms: Arc<Mutex<Vec<Terms>>>,
     counts: Arc<watch::Sender<Counts>>,
     settled: bool,
 }
@@ -183,6 +205,10 @@ impl Admitted for Guest {
         &self.signature
     }
 
+    fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
     fn grow(&mut self, bytes: usize) -> Result<()> {
         if let Behaviour::Bytes(limit) = self.behaviour
             && self.bytes + bytes > limit
@@ -196,6 +222,12 @@ impl Admitted for Guest {
 
     async fn infer(&mut self, request: Request) -> Result<Response> {
         let inputs = self.signature.arrange(request.inputs)?;
+        self.terms.lock().unwrap().push(Terms {
+            head: self.deadline.left(self.received),
+            body: request.deadline.map(|deadline| deadline.left(self.received)),
+            priority: request.priority.level(),
+        });
+        self.deadline = request.deadline.map_or(self.deadline, |body| body.min(self.deadline));
         self.counts.send_modify(|counts| counts.running += 1);
         if let Behaviour::Rows(rows) = self.behaviour {
             let outputs = vec![zeros("y", rows)];
