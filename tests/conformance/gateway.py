@@ -21,7 +21,10 @@ START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
 POLL_S = 0.02
 # These would override the configuration file that a test writes.
-FOREIGN_VARIABLES = ("MODEL_NAME", "MODEL_BASE_PATH", "BATCH_SIZE", "MAX_BATCH_SIZE")
+FOREIGN_VARIABLES = (
+    *("MODEL_NAME", "MODEL_BASE_PATH", "BATCH_SIZE", "MAX_BATCH_SIZE"),
+    *("TIDEGATE_MAX_QUEUE_DELAY", "TIDEGATE_SLO"),
+)
 
 
 def binary() -> Path:

@@ -280,6 +280,43 @@ class TestModelsOfOtherShapes:
         np.testing.assert_array_equal(result.as_numpy("StatefulPartitionedCall:1"), p * q)
 
 
+class TestSchedulePolicy:
+    """`timeout` (microseconds) and `priority`, as the client's own arguments send them."""
+
+    @pytest.mark.parametrize("binary", [True, False])
+    @pytest.mark.parametrize("policy", [
+        {"timeout": 20_000_000},
+        {"timeout": 0},
+        {"timeout": 2**63},
+        {"priority": 1},
+        {"priority": 10, "timeout": 20_000_000},
+        {"priority": 11},
+        {"timeout": "20000000", "priority": "2"},
+    ], ids=str)  # fmt: skip
+    def test_a_request_with_time_enough_is_answered(self, client, policy, binary):
+        result = client.infer("affine", affine_input([[1, 2, 3, 4]], binary), **policy)
+        assert result.as_numpy("s").tolist() == [10]
+
+    @pytest.mark.parametrize("binary", [True, False])
+    def test_a_timeout_that_cannot_be_met_is_504(self, client, binary):
+        tensors = affine_input([[1, 2, 3, 4]], binary)
+        refused(lambda: client.infer("affine", tensors, timeout=1), "504", "affine", "timeout expired")
+
+    @pytest.mark.parametrize("header", ["X-Request-Timeout", "Request-Timeout", "grpc-timeout"])
+    def test_headers_tell_a_timeout_too(self, client, header):
+        spelled, too_short = ("20S", "1u") if header == "grpc-timeout" else ("20", "1us")
+        tensors = affine_input([[1, 2, 3, 4]])
+        assert client.infer("affine", tensors, headers={header: spelled}).as_numpy("s").tolist() == [10]
+        refused(lambda: client.infer("affine", tensors, headers={header: too_short}), "504", "timeout expired")
+        refused(lambda: client.infer("affine", tensors, headers={header: "soon"}), "400", header.lower(), "soon")
+
+    @pytest.mark.parametrize("key", ["timeout", "priority"])
+    @pytest.mark.parametrize("value", [-1, "soon", True], ids=str)
+    def test_what_is_no_whole_number_is_refused(self, client, key, value):
+        tensors = affine_input([[1, 2, 3, 4]])
+        refused(lambda: client.infer("affine", tensors, **{key: value}), "400", f"'{key}'")
+
+
 class TestErrors:
     def test_unknown_model(self, client):
         tensors = affine_input([[1, 2, 3, 4]])

@@ -67,7 +67,7 @@ class TestMetadata:
     def test_the_server_names_itself_and_what_it_honours(self, digits):
         body = expect(get(digits.url("/v2")))
         assert body["name"] == "tidegate"
-        assert "binary_tensor_data" in body["extensions"]
+        assert {"binary_tensor_data", "classification", "schedule_policy"} <= set(body["extensions"])
         assert "sequence" not in body["extensions"]
 
     def test_all_models_are_listed(self, digits):

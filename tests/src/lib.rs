@@ -18,6 +18,7 @@ mod batch_safety;
 mod coalescing;
 mod crash;
 mod crowd;
+mod deadlines;
 mod departed;
 mod errors;
 mod leaving;

@@ -83,13 +83,12 @@ impl ModelConfig {
     /// # Errors
     /// When the target is above the cap, or the delay is too long.
     pub fn policy(&self) -> Result<BatchPolicy, Error> {
-        let (batch_size, max_queue_delay) = match self.batching {
-            BatchingConfig::Adaptive => {
-                (BatchingConfig::USUAL_BATCH_SIZE.min(self.max_batch_size), Duration::ZERO)
+        match self.batching {
+            BatchingConfig::Adaptive => Ok(BatchPolicy::adaptive(self.max_batch_size)),
+            BatchingConfig::Fixed { batch_size, max_queue_delay } => {
+                BatchPolicy::new(batch_size, self.max_batch_size, max_queue_delay)
             }
-            BatchingConfig::Fixed { batch_size, max_queue_delay } => (batch_size, max_queue_delay),
-        };
-        BatchPolicy::new(batch_size, self.max_batch_size, max_queue_delay)
+        }
     }
 }
 

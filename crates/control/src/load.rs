@@ -13,7 +13,7 @@ use tidegate_batcher::{Batching, InputBuffers};
 use tidegate_inference::{
     BatchingStatus, Dim, Shape, Signature, Tensor, TensorData, TensorSpec, Version,
 };
-use tidegate_router::Lane;
+use tidegate_router::{Lane, Timing};
 use tidegate_telemetry::ModelMetrics;
 use tracing::debug;
 
@@ -137,7 +137,8 @@ impl Prepared {
                 })?;
         let waiting = Arc::downgrade(&queue);
         metrics.watch_queue(move || waiting.upgrade().map_or(0, |queue| queue.len()));
-        let lane = Lane { version, signature: self.signature, queue, metrics };
+        let timing = Timing { slo: config.slo, request_timeout: config.request_timeout };
+        let lane = Lane { version, signature: self.signature, queue, timing, metrics };
         Ok(Running { lane: Arc::new(lane), instances })
     }
 }

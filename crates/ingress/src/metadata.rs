@@ -18,7 +18,7 @@ use crate::route::Target;
 use crate::status::Contract;
 
 /// Triton's names for what is honoured here.
-const EXTENSIONS: [&str; 2] = ["binary_tensor_data", "classification"];
+const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "classification", "schedule_policy"];
 
 impl<A: Admission> Ingress<A> {
     pub(crate) fn live(&self) -> Reply<A::Admitted> {

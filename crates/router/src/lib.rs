@@ -7,8 +7,10 @@ mod limits;
 mod route;
 mod router;
 mod split;
+mod timing;
 
 pub use limits::Limits;
 pub use route::{Lane, ModelRoute, RouteTable};
 pub use router::{Passage, Router};
 pub use split::{TrafficSplit, Weight};
+pub use timing::Timing;

@@ -9,13 +9,14 @@ use tidegate_inference::{
 };
 use tidegate_telemetry::ModelMetrics;
 
-use crate::TrafficSplit;
+use crate::{Timing, TrafficSplit};
 
 /// Where requests for one version go.
 pub struct Lane {
     pub version: Version,
     pub signature: Arc<Signature>,
     pub queue: Arc<Queue>,
+    pub timing: Timing,
     pub metrics: Arc<ModelMetrics>,
 }
 

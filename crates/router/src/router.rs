@@ -1,15 +1,19 @@
 //! Admission and routing of one request: permit, version, checks, queue, answer.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use tidegate_batcher::Terms;
 use tidegate_inference::{
-    Admission, Admitted, Catalog, Deadline, Error, ErrorKind, ModelName, Request, RequestHead,
-    Response, Result, Signature, Stage, Tensor, Timeline, Version,
+    Admission, Admitted, Catalog, Deadline, Error, ErrorKind, ModelName, Priority, Request,
+    RequestHead, Response, Result, Signature, Stage, Tensor, Timeline, Version,
 };
+use tidegate_telemetry::Shed;
 
 use crate::limits::{InFlight, Permit};
+use crate::timing::check_in_time;
 use crate::{Lane, Limits, RouteTable};
 
 /// Reads the route table that control publishes.
@@ -43,11 +47,17 @@ impl Admission for Router {
         let permit = self.in_flight.permit(head.body_bytes)?;
         let table = self.table.load();
         let (model, lane) = table.pick(&head.model, &head.selector)?;
+        let terms = lane.timing.terms(head.received, head.deadline, Priority::DEFAULT);
+        // How many rows it has, the body tells; it has one at least.
+        check_in_time(&lane.queue, 1, &terms, head.received).map_err(|error| {
+            lane.metrics.shed(Shed::PredictedLate);
+            error.within(Place(model, lane))
+        })?;
         lane.metrics.accepted();
         Ok(Passage {
             model: model.clone(),
             lane: Arc::clone(lane),
-            deadline: head.deadline,
+            terms,
             permit,
             rows: 0,
             settled: false,
@@ -63,7 +73,7 @@ impl Admission for Router {
 pub struct Passage {
     model: ModelName,
     lane: Arc<Lane>,
-    deadline: Deadline,
+    terms: Terms,
     permit: Permit,
     rows: usize,
     settled: bool,
@@ -71,31 +81,61 @@ pub struct Passage {
 
 impl Passage {
     async fn run(&mut self, request: Request) -> Result<Response> {
-        let Request { inputs, outputs, mut timeline, deadline, .. } = request;
-        self.deadline = deadline.map_or(self.deadline, |own| own.min(self.deadline));
+        let Request { inputs, outputs, deadline, priority, mut timeline, .. } = request;
         let lane = &self.lane;
         let inputs = lane.signature.arrange(inputs)?;
         lane.signature.check_outputs(&outputs)?;
         self.rows = lane.queue.rows(&inputs)?;
-        self.permit.take_rows(self.rows)?;
+        self.permit
+            .take_rows(self.rows)
+            .inspect_err(|error| shed(lane, error, Shed::RowsInFlight))?;
 
+        let deadline = deadline.map_or(self.terms.deadline, |own| own.min(self.terms.deadline));
+        self.terms = lane.timing.terms(timeline.received(), deadline, priority);
         let now = Instant::now();
+        if deadline.is_past(now) {
+            let waited = now.saturating_duration_since(timeline.received());
+            return Err(expired(waited, "before it was queued"));
+        }
+        check_in_time(&lane.queue, self.rows, &self.terms, now)
+            .inspect_err(|error| shed(lane, error, Shed::PredictedLate))?;
         timeline.stamp(Stage::Enqueued, now);
-        let answer = lane.queue.submit(inputs, self.deadline, now)?;
+        let answer = lane
+            .queue
+            .submit(inputs, self.terms, now)
+            .inspect_err(|error| shed(lane, error, Shed::QueueFull))?;
 
-        let deadline = tokio::time::Instant::from_std(self.deadline.instant());
-        let answered = tokio::time::timeout_at(deadline, answer).await.map_err(|_| {
-            let waited = self.deadline.instant().saturating_duration_since(timeline.received());
-            Error::new(
-                ErrorKind::DeadlineExceeded,
-                format!("Request timeout expired after {waited:?}"),
-            )
+        let until = tokio::time::Instant::from_std(deadline.instant());
+        let answered = tokio::time::timeout_at(until, answer).await.map_err(|_| {
+            expired(deadline.left(timeline.received()), "in the queue or in execution")
         })??;
         answered.times.stamp(&mut timeline);
         timeline.set_batch(answered.batch);
         let all = answered.outputs();
         let outputs = if outputs.is_empty() { all } else { requested(&outputs, &all) };
         Ok(Response { outputs, timeline })
+    }
+}
+
+fn expired(after: Duration, place: &str) -> Error {
+    let message =
+        format!("Request timeout expired after {:.3} ms, {place}", after.as_secs_f64() * 1e3);
+    Error::new(ErrorKind::DeadlineExceeded, message)
+}
+
+/// Counts a refusal for overload; other errors are no shedding.
+fn shed(lane: &Lane, error: &Error, why: Shed) {
+    if error.kind() == ErrorKind::Overloaded {
+        lane.metrics.shed(why);
+    }
+}
+
+/// Where an error happened.
+struct Place<'a>(&'a ModelName, &'a Lane);
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "model '{}' version {}", self.0, self.1.version)
     }
 }
 
@@ -121,17 +161,17 @@ impl Admitted for Passage {
     }
 
     fn deadline(&self) -> Deadline {
-        self.deadline
+        self.terms.deadline
     }
 
     fn grow(&mut self, bytes: usize) -> Result<()> {
-        self.permit.take_bytes(bytes)
+        self.permit
+            .take_bytes(bytes)
+            .inspect_err(|error| shed(&self.lane, error, Shed::BytesInFlight))
     }
 
     async fn infer(&mut self, request: Request) -> Result<Response> {
-        self.run(request).await.map_err(|error| {
-            error.within(format_args!("model '{}' version {}", self.model, self.lane.version))
-        })
+        self.run(request).await.map_err(|error| error.within(Place(&self.model, &self.lane)))
     }
 
     fn settle(&mut self, outcome: Result<&Timeline, &Error>) {
@@ -152,3 +192,6 @@ impl Drop for Passage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

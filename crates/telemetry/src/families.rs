@@ -81,6 +81,8 @@ families! {
     accepted: PerModel<Counter> = Family::default(), "tidegate_requests_accepted";
     /// Requests that were refused before they were admitted
     refused: Family<Refusal, Counter> = Family::default(), "tidegate_requests_refused";
+    /// Requests of a version that were refused for overload, by the reason, admitted or not
+    shed: PerModelAndWord<Counter> = Family::default(), "tidegate_requests_shed";
     /// Rows of the requests that ended in a response
     rows: PerModel<Counter> = Family::default(), "tidegate_rows";
     /// Time from a request's head read to its answer encoded, of requests that ended in a response

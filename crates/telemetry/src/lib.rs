@@ -10,6 +10,7 @@ mod families;
 mod histogram;
 mod logging;
 mod model;
+mod shed;
 mod telemetry;
 
 pub use access::{AccessLog, AccessRecord, AccessSampling};
@@ -17,4 +18,5 @@ pub use connections::{ConnectionMetrics, OpenConnection};
 pub use exposition::CONTENT_TYPE;
 pub use logging::{LogConfig, LogFilter, init_logging};
 pub use model::ModelMetrics;
+pub use shed::Shed;
 pub use telemetry::Telemetry;

@@ -13,6 +13,7 @@ use tidegate_inference::{BatchFacts, CloseReason, ErrorKind, ModelName, Stage, T
 
 use crate::families::{Families, ModelLabels, TRITON_REASONS};
 use crate::histogram::Histogram;
+use crate::shed::Shed;
 
 pub struct ModelMetrics {
     accepted: Counter,
@@ -20,6 +21,8 @@ pub struct ModelMetrics {
     callers_gone: Counter,
     /// In the order of [`ErrorKind::ALL`].
     errors: [Counter; ErrorKind::ALL.len()],
+    /// In the order of [`Shed::ALL`].
+    shed: [Counter; Shed::ALL.len()],
     in_flight: Gauge,
     queue_depth: Gauge,
     waiting: Mutex<Option<Waiting>>,
@@ -71,6 +74,9 @@ impl ModelMetrics {
             responses: outcome([("outcome", "response")]),
             callers_gone: outcome([("outcome", "caller_gone")]),
             errors: ErrorKind::ALL.map(|kind| outcome([("outcome", kind.as_str())])),
+            shed: Shed::ALL.map(|why| {
+                families.shed.get_or_create_owned(&(labels.clone(), [("reason", why.as_str())]))
+            }),
             in_flight: families.in_flight.get_or_create_owned(labels),
             queue_depth: families.queue_depth.get_or_create_owned(labels),
             waiting: Mutex::default(),
@@ -118,6 +124,12 @@ impl ModelMetrics {
         self.in_flight.dec();
         self.errors[kind as usize].inc();
         self.triton.failure(kind).inc();
+    }
+
+    /// A request was refused for overload: besides being refused before it was admitted, or having
+    /// ended in an error.
+    pub fn shed(&self, why: Shed) {
+        self.shed[why as usize].inc();
     }
 
     /// A request ended because nobody waited for it any more.
@@ -220,6 +232,9 @@ mod tests {
         }
         for (index, reason) in CloseReason::ALL.into_iter().enumerate() {
             assert_eq!(reason as usize, index);
+        }
+        for (index, why) in Shed::ALL.into_iter().enumerate() {
+            assert_eq!(why as usize, index);
         }
     }
 

@@ -93,6 +93,7 @@ mod tests {
     use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline};
 
     use super::*;
+    use crate::Shed;
     use crate::exposition::parser::{Exposition, parse};
 
     fn digits() -> (ModelName, Version) {
@@ -115,6 +116,7 @@ mod tests {
         metrics.watch_queue(|| 1);
         metrics.responded(&timeline, 4);
         metrics.errored(ErrorKind::Overloaded);
+        metrics.shed(Shed::PredictedLate);
         metrics.caller_gone();
         let facts = BatchFacts { rows: 5, requests: 2, closed_by: CloseReason::Delay };
         metrics.batch(facts, Duration::from_micros(20), Duration::from_millis(3), Duration::ZERO);
@@ -170,6 +172,8 @@ mod tests {
             assert_eq!(value("tidegate_requests_total", &[("outcome", outcome)]), 1.0);
         }
         assert_eq!(value("tidegate_requests_total", &[("outcome", "internal")]), 0.0);
+        assert_eq!(value("tidegate_requests_shed_total", &[("reason", "predicted_late")]), 1.0);
+        assert_eq!(value("tidegate_requests_shed_total", &[("reason", "queue_full")]), 0.0);
         assert_eq!(value("tidegate_requests_accepted_total", &[]), 3.0);
         assert_eq!(value("tidegate_requests_in_flight", &[]), 0.0);
         assert_eq!(value("tidegate_queue_depth", &[]), 1.0);
