@@ -16,6 +16,7 @@ mod wire;
 mod arrows;
 mod batch_safety;
 mod coalescing;
+mod containment;
 mod crash;
 mod crowd;
 mod deadlines;

@@ -129,12 +129,17 @@ pub(crate) enum Fault {
     OutOfMemory(Error),
     /// The engine's own state may be torn.
     Panicked(Error),
+    /// It took too long and was told to end: the instance is not to be used again.
+    Hung(Error),
 }
 
 impl Fault {
     pub(crate) fn error(&self) -> &Error {
         match self {
-            Self::Failed(error) | Self::OutOfMemory(error) | Self::Panicked(error) => error,
+            Self::Failed(error)
+            | Self::OutOfMemory(error)
+            | Self::Panicked(error)
+            | Self::Hung(error) => error,
         }
     }
 }

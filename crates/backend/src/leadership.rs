@@ -71,8 +71,7 @@ impl Leadership {
         }
     }
 
-    /// Tells how a batch went, on behalf of a worker that will not ask again.
-    #[expect(dead_code, reason = "a watchdog will report for the worker it gave up")]
+    /// Tells how a batch went, out of turn: for a worker that will not ask again, or a part of a batch.
     pub(crate) fn finished(&self, ticket: Ticket, run: Run, now: Instant) {
         if let Some(batcher) = &mut self.lock().batcher {
             batcher.finished(ticket, run, now);

@@ -1,138 +1,276 @@
-//! The threads that pull batches from one version's queue: one thread for each instance.
+//! A thread that pulls batches from its version's queue and runs them, one instance's worth.
 //!
-//! Who of them forms the next batch is decided in `leadership`.
+//! Who of a group's workers forms the next batch is decided in `leadership`, which part of a failed batch
+//! runs next in `isolation`; here is only the order of things. Between two reruns the worker takes at most
+//! one new batch, so that requests which have nothing to do with the failure wait for one rerun and not for
+//! all of them. Only when that one fails as well are no more taken until the first is decided.
 
-use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::task::{Wake, Waker};
-use std::thread::{self, JoinHandle, Thread};
+use std::thread::{self, Thread};
 use std::time::Instant;
 
-use tidegate_batcher::{Batch, Batcher, InputBuffers, Run, RunTimes};
-use tidegate_telemetry::ModelMetrics;
+use tidegate_batcher::{Batch, Run, RunTimes, Ticket};
+use tidegate_inference::{Error, Tensor};
+use tidegate_telemetry::RebuildReason;
 
 use crate::Instance;
-use crate::engine::run_caught;
-use crate::leadership::{Leadership, Sleeper, Turn};
+use crate::engine::Fault;
+use crate::group::Group;
+use crate::health::Streak;
+use crate::isolation::Isolation;
+use crate::leadership::{Sleeper, Turn};
+use crate::reruns::Reruns;
+use crate::seat::{Attempt, GivenUp, Post, Seat};
 
-/// Linux keeps this many bytes of a thread's name.
-const NAME_BYTES: usize = 15;
+/// What the batcher hears of a run.
+pub(crate) type Report = (Ticket, Run);
 
-/// The workers of one version. They end when its queue is closed and empty.
-///
-/// [`InstanceGroup::join`] every group before `main` returns: an engine that is still running while
-/// the process is torn down can crash it.
-pub struct InstanceGroup {
-    workers: Vec<JoinHandle<()>>,
+pub(crate) struct Worker {
+    seat: Seat,
+    reruns: Reruns,
+    streak: Streak,
+    /// The version's [epoch](Group::epoch) in which this instance was last known to be good.
+    epoch: u64,
+    /// For the batcher, at the next turn.
+    finished: Option<Report>,
 }
 
-impl InstanceGroup {
-    /// Starts a thread for each instance, named `<thread_name>-<n>` as far as that fits.
-    ///
-    /// # Errors
-    /// When the system has no thread left; those that were started have ended again by then.
-    pub fn start(
-        thread_name: &str,
-        instances: Vec<Box<dyn Instance>>,
-        batcher: Batcher,
-        metrics: Arc<ModelMetrics>,
-    ) -> io::Result<Self> {
-        let leadership = Leadership::new(batcher);
-        leadership.set_instances(instances.len());
-        let mut group = Self { workers: Vec::with_capacity(instances.len()) };
-        for (number, instance) in instances.into_iter().enumerate() {
-            let worker = Worker {
-                number,
-                leadership: Arc::clone(&leadership),
-                instance,
-                buffers: InputBuffers::default(),
-                metrics: Arc::clone(&metrics),
-            };
-            let name = short_name(thread_name, number);
-            match thread::Builder::new().name(name).spawn(move || worker.work()) {
-                Ok(handle) => group.workers.push(handle),
-                Err(error) => {
-                    leadership.abandon();
-                    group.join();
-                    return Err(error);
-                }
-            }
-        }
-        Ok(group)
-    }
-
-    /// Waits until the queue is closed and empty and every run has ended.
-    pub fn join(self) {
-        for worker in self.workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker ended with a panic");
-            }
-        }
-    }
-}
-
-fn short_name(name: &str, number: usize) -> String {
-    let suffix = format!("-{number}");
-    let mut end = name.len().min(NAME_BYTES.saturating_sub(suffix.len()));
-    while !name.is_char_boundary(end) {
-        end -= 1;
-    }
-    // A zero byte cannot be in a thread's name; `Builder::spawn` would panic on it.
-    format!("{}{suffix}", name[..end].replace('\0', ""))
-}
-
-struct Worker {
-    number: usize,
-    leadership: Arc<Leadership>,
-    instance: Box<dyn Instance>,
-    buffers: InputBuffers,
-    metrics: Arc<ModelMetrics>,
+/// Which run of its members' inputs it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    First,
+    Again,
 }
 
 impl Worker {
-    fn work(mut self) {
+    pub(crate) fn with_instance(instance: Box<dyn Instance>) -> impl FnOnce(Arc<Post>) -> Self {
+        move |post| Self::at(Seat::new(post, Ok(instance)), Reruns::default())
+    }
+
+    /// Takes the place of a worker that did not come back.
+    pub(crate) fn with_inheritance(
+        reruns: Reruns,
+        why: RebuildReason,
+    ) -> impl FnOnce(Arc<Post>) -> Self {
+        move |post| Self::at(Seat::new(post, Err(why)), reruns)
+    }
+
+    fn at(seat: Seat, reruns: Reruns) -> Self {
+        Self { seat, reruns, streak: Streak::default(), epoch: 0, finished: None }
+    }
+
+    /// Until there will never be another batch, or it comes back from the engine too late.
+    pub(crate) fn work(mut self) {
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
-        let me = Sleeper { worker: self.number, waker };
-        let mut finished = None;
-        loop {
+        let me = Sleeper { worker: self.seat.number(), waker };
+        while let Ok(ControlFlow::Continue(())) = self.go_on(&me) {}
+    }
+
+    fn go_on(&mut self, me: &Sleeper) -> Result<ControlFlow<()>, GivenUp> {
+        self.look_after_the_instance()?;
+        if self.reruns.batches() < 2 {
             let now = Instant::now();
-            match self.leadership.take_turn(&me, finished.take(), now) {
-                Turn::Execute(batch) => {
-                    let ticket = batch.ticket();
-                    finished = Some((ticket, self.execute(batch, now)));
-                }
-                // Sleep may end early or for no reason: then the next turn is another sleep.
-                Turn::Sleep(None) => thread::park(),
-                Turn::Sleep(Some(until)) => {
-                    thread::park_timeout(until.saturating_duration_since(Instant::now()));
-                }
-                Turn::Leave => return,
+            let idle = self.reruns.batches() == 0;
+            match self.seat.group().leadership.take_turn(me, self.finished.take(), now) {
+                Turn::Execute(batch) => self.execute(batch, now)?,
+                Turn::Leave if idle => return Ok(ControlFlow::Break(())),
+                Turn::Sleep(until) if idle => self.sleep(until),
+                Turn::Leave | Turn::Sleep(_) => {}
             }
+        }
+        self.rerun()?;
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn group(&self) -> &Group {
+        self.seat.group()
+    }
+
+    /// May end early or for no reason: then the next turn is another sleep.
+    fn sleep(&self, until: Option<Instant>) {
+        match [until, self.group().next_probe()].into_iter().flatten().min() {
+            None => thread::park(),
+            Some(until) => thread::park_timeout(until.saturating_duration_since(Instant::now())),
         }
     }
 
-    fn execute(&mut self, batch: Batch, dispatched: Instant) -> Run {
-        let inputs = batch.gather(&mut self.buffers);
-        let gathered = Instant::now();
-        let outcome = run_caught(&mut *self.instance, &inputs);
-        let executed = Instant::now();
-        drop(inputs);
-        let facts = batch.facts();
-        let mut run = Run::default();
-        match outcome {
-            Ok(outputs) => {
-                // With the gathering: it grows with the rows as well, and callers wait for it as well.
-                run.execution = Some(executed - dispatched);
-                // The callers get their rows together with the stamps, so this one is the start of
-                // the scatter; the metric below knows its whole length.
-                let scattered = Instant::now();
-                batch.scatter(outputs, RunTimes { dispatched, gathered, executed, scattered });
-            }
-            Err(fault) => batch.fail(fault.error()),
+    /// Before the next batch is taken: an unfit version is probed when it is time, and a missing instance
+    /// is made again.
+    fn look_after_the_instance(&mut self) -> Result<(), GivenUp> {
+        if self.group().take_probe(Instant::now()) {
+            let outcome = self.seat.prove(&mut self.reruns)?;
+            self.group().probed(outcome);
+            self.epoch = self.group().epoch();
         }
-        let scattered = executed.elapsed();
-        self.metrics.batch(facts, gathered - dispatched, executed - gathered, scattered);
-        run
+        if self.seat.is_vacant() {
+            self.refusal()?;
+        }
+        Ok(())
+    }
+
+    /// Why nothing can run now. `None`: the instance is there, and good as far as anybody knows.
+    fn refusal(&mut self) -> Result<Option<Error>, GivenUp> {
+        let refusal = self.group().refusal();
+        if refusal.is_some() {
+            return Ok(refusal);
+        }
+        let epoch = self.group().epoch();
+        // Another worker's instance was proved when the version became fit again; this one was not.
+        let usable = if epoch == self.epoch {
+            self.seat.rebuild()
+        } else {
+            self.seat.prove(&mut self.reruns)?
+        };
+        match usable {
+            Ok(()) => self.epoch = epoch,
+            Err(reason) => self.group().broke_down(reason),
+        }
+        Ok(self.group().refusal())
+    }
+
+    fn execute(&mut self, batch: Batch, dispatched: Instant) -> Result<(), GivenUp> {
+        if let Some(refusal) = self.refusal()? {
+            self.finished = Some((batch.ticket(), Run::default()));
+            batch.fail(&refusal);
+            return Ok(());
+        }
+        let attempt = self.seat.run(batch, dispatched, &mut self.reruns)?;
+        self.settle(attempt, dispatched, Which::First)
+    }
+
+    /// The next part of the batch that failed first.
+    fn rerun(&mut self) -> Result<(), GivenUp> {
+        if self.reruns.batches() == 0 {
+            return Ok(());
+        }
+        if let Some(refusal) = self.refusal()? {
+            self.give_up_reruns(&refusal);
+            return Ok(());
+        }
+        let Some(current) = self.reruns.current() else { return Ok(()) };
+        let Some(mut part) = current.next() else {
+            self.reruns.end_current();
+            return Ok(());
+        };
+        let now = Instant::now();
+        if part.drop_stale(now) == 0 {
+            current.vanished();
+            return Ok(());
+        }
+        self.group().metrics.faults().isolation_run();
+        let attempt = self.seat.run(part, now, &mut self.reruns)?;
+        self.settle(attempt, now, Which::Again)
+    }
+
+    fn settle(
+        &mut self,
+        attempt: Attempt,
+        dispatched: Instant,
+        which: Which,
+    ) -> Result<(), GivenUp> {
+        let Attempt { batch, outcome, gathered, executed } = attempt;
+        let facts = batch.facts();
+        let doubts = match outcome {
+            Ok(outputs) => {
+                self.answer(batch, outputs, which, [dispatched, gathered, executed]);
+                None
+            }
+            Err(fault) => {
+                self.blame(batch, &fault, which);
+                Some(fault)
+            }
+        };
+        if which == Which::First {
+            let (gather, execute) = (gathered - dispatched, executed - gathered);
+            self.group().metrics.batch(facts, gather, execute, executed.elapsed());
+        }
+        match doubts {
+            Some(fault) => self.doubt(&fault),
+            None => Ok(()),
+        }
+    }
+
+    fn answer(
+        &mut self,
+        batch: Batch,
+        outputs: Vec<Tensor>,
+        which: Which,
+        [dispatched, gathered, executed]: [Instant; 3],
+    ) {
+        self.streak.succeeded();
+        match which {
+            Which::First => {
+                // With the gathering: it grows with the rows as well, and callers wait for it as well.
+                let execution = Some(executed - dispatched);
+                self.finished = Some((batch.ticket(), Run { execution, ..Run::default() }));
+            }
+            Which::Again => {
+                if let Some(current) = self.reruns.current() {
+                    current.succeeded();
+                }
+            }
+        }
+        // The callers get their rows together with the stamps, so this one is the start of the
+        // scatter; the metric knows its whole length.
+        let scattered = Instant::now();
+        batch.scatter(outputs, RunTimes { dispatched, gathered, executed, scattered });
+    }
+
+    /// Finds out who is to be told of the failure, and tells them; the others are run again.
+    fn blame(&mut self, batch: Batch, fault: &Fault, which: Which) {
+        let (ticket, rows) = (batch.ticket(), batch.rows());
+        let mut run = Run::default();
+        if which == Which::First && matches!(fault, Fault::Hung(_)) {
+            // Each of them has this against it: deadlines may forbid to find out who it was.
+            run.guilty = batch.fingerprints();
+        }
+        let mut begun = (which == Which::First).then(|| Isolation::new(batch.requests()));
+        let isolation = begun.as_mut().or_else(|| self.reruns.current());
+        let isolation = isolation.expect("what runs again belongs to the batch that is current");
+        let alone = match fault {
+            Fault::OutOfMemory(_) => {
+                run.out_of_memory = Some(rows);
+                self.seat.group().metrics.faults().out_of_memory();
+                isolation.too_large(batch)
+            }
+            _ => isolation.failed(batch),
+        };
+        if let Some(culprit) = alone {
+            if run.out_of_memory.is_none() {
+                run.guilty = culprit.fingerprints();
+                self.group().metrics.faults().poisoned_request();
+            }
+            culprit.fail(fault.error());
+        } else {
+            begun.into_iter().for_each(|begun| self.reruns.begin(begun));
+        }
+        // At once: the same request may be in the next batch of another worker.
+        self.group().leadership.finished(ticket, run, Instant::now());
+    }
+
+    /// After a few failures in a row: is it the requests, or does nothing run any more?
+    fn doubt(&mut self, fault: &Fault) -> Result<(), GivenUp> {
+        if !self.streak.failed() {
+            return Ok(());
+        }
+        let verdict = match self.seat.rebuild() {
+            Ok(()) => self.seat.probe(&mut self.reruns)?,
+            Err(reason) => Err(reason),
+        };
+        match verdict {
+            Ok(()) => self.streak.cleared(),
+            Err(reason) => {
+                self.group().broke_down(reason);
+                self.give_up_reruns(fault.error());
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up_reruns(&mut self, error: &Error) {
+        self.reruns.give_up().for_each(|part| part.fail(error));
     }
 }
 

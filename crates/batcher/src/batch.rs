@@ -45,11 +45,27 @@ impl Ticket {
 }
 
 /// Requests that are executed together. Dropping it answers each of them with an error.
+///
+/// What its callers were promised can be taken out and put back: whoever watches over a run that may not
+/// return holds it meanwhile.
 pub struct Batch {
     members: Vec<Member>,
     facts: BatchFacts,
     ticket: Ticket,
     batching: Arc<Batching>,
+}
+
+/// The promises to answer the members of a batch, in their order. Dropping them answers each with an error.
+#[derive(Debug)]
+pub struct Promises(Vec<Reply>);
+
+impl Promises {
+    /// Answers every caller with the error.
+    pub fn fail(self, error: &Error) {
+        for reply in self.0 {
+            reply.send(Err(error.clone()));
+        }
+    }
 }
 
 impl Batch {
@@ -87,6 +103,19 @@ impl Batch {
     /// The first instant at which one of the members is no longer waited for.
     pub fn first_deadline(&self) -> Option<Instant> {
         self.members.iter().map(|member| member.terms.deadline.instant()).min()
+    }
+
+    /// Takes out what the callers were promised. Until it is [put back](Self::keep) the batch can be
+    /// gathered and looked at, but answers nobody.
+    pub fn promises(&mut self) -> Promises {
+        Promises(self.members.iter_mut().map(|member| member.reply.take()).collect())
+    }
+
+    /// Puts back what [`Batch::promises`] took out of this very batch.
+    pub fn keep(&mut self, promises: Promises) {
+        for (member, reply) in self.members.iter_mut().zip(promises.0) {
+            member.reply = reply;
+        }
     }
 
     /// Of each member, in order.
@@ -134,12 +163,15 @@ impl Batch {
 
     /// Joins the members' rows into one tensor for each input, in the order of the signature.
     ///
+    /// # Errors
+    /// When there is no memory for them.
+    ///
     /// # Panics
     /// When no member is left.
-    pub fn gather<'a>(&'a self, buffers: &'a mut InputBuffers) -> Vec<TensorView<'a>> {
+    pub fn gather<'a>(&'a self, buffers: &'a mut InputBuffers) -> Result<Vec<TensorView<'a>>> {
         let layout = match &*self.batching {
             Batching::Rows { layout, .. } if self.members.len() > 1 => layout,
-            _ => return buffers.views(&self.members[0].inputs),
+            _ => return buffers.try_views(&self.members[0].inputs),
         };
         buffers.gather(layout.inputs.iter().enumerate().map(|(input, axis)| {
             let (axis, of) = match *axis {

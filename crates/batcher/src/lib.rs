@@ -26,7 +26,7 @@ mod terms;
 
 #[doc(hidden)]
 pub use arrivals::{Arrivals, PushError};
-pub use batch::{Batch, Ticket};
+pub use batch::{Batch, Promises, Ticket};
 pub use batcher::{Batcher, Run, Step};
 pub use buffers::{InputBuffers, TensorView, ViewData};
 pub use latency::Curve;

@@ -4,6 +4,7 @@
 //! the batcher that its caller is gone, so neither side can be left waiting or worked for in vain.
 //! A request larger than the cap enters as several parts that share one answer.
 
+use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -148,10 +149,21 @@ impl Reply {
         }
     }
 
+    /// The promise itself; what stays behind answers nobody.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(self.0.take())
+    }
+
     pub(crate) fn send(mut self, result: Result<Answered>) {
         if let Some(to) = self.0.take() {
             to.send(result);
         }
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply").finish_non_exhaustive()
     }
 }
 

@@ -89,6 +89,7 @@ impl Bench {
         let mut buffers = InputBuffers::default();
         let outputs = batch
             .gather(&mut buffers)
+            .unwrap()
             .iter()
             .map(|view| {
                 let ViewData::Fixed(bytes) = view.data else { panic!("fixed data") };
@@ -216,7 +217,7 @@ fn requests_share_a_batch_only_if_they_agree_on_a_shared_input() {
     let _answers = [submit(&bench, 1), submit(&bench, 2), submit(&bench, 1)];
     let first = bench.dispatched();
     let mut buffers = InputBuffers::default();
-    let views = first.gather(&mut buffers);
+    let views = first.gather(&mut buffers).unwrap();
     assert_eq!((&*views[0].shape, &*views[1].shape), (&[2, 2][..], &[][..]));
     assert_eq!(bench.dispatched().requests(), 1);
 }

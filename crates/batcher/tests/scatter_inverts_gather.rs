@@ -96,7 +96,7 @@ proptest! {
         let mut buffers = InputBuffers::default();
         while let Step::Dispatch(batch) = batcher.step(now) {
             prop_assert!(batch.rows() <= max_batch_size);
-            let outputs = batch.gather(&mut buffers).iter().map(owned).collect();
+            let outputs = batch.gather(&mut buffers).unwrap().iter().map(owned).collect();
             let times = RunTimes { dispatched: now, gathered: now, executed: now, scattered: now };
             batch.scatter(outputs, times);
         }

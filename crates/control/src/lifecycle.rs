@@ -1,4 +1,6 @@
-//! Takes versions through their states: loading, ready, draining, unloaded, or failed with a reason.
+//! Takes versions through their states: loading, ready, draining, unloaded, or failed with a reason. A
+//! version fails when it cannot be loaded, or later, when nothing runs on it any more; then it comes back
+//! by itself as soon as something does.
 //!
 //! Versions are loaded one after the other, in order: each load may want all cores and its own share of
 //! memory. One that fails stays failed and says why; the others go on.
@@ -6,7 +8,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use tidegate_backend::LoadError;
+use tidegate_backend::{Fitness, LoadError};
 use tidegate_inference::{BatchingStatus, ModelName, Version, VersionState};
 use tracing::{info, warn};
 
@@ -38,18 +40,35 @@ impl ControlPlane {
 
     /// Stops serving for good: no version takes requests any more, those inside are answered, the
     /// workers end. Call it when the data ports have drained. A version that is being loaded is waited
-    /// for and not served: when this returns, no engine runs any more, and the process may end.
-    pub fn shutdown(&self) {
+    /// for and not served: when this returns, no engine runs any more, and the process may end; unless
+    /// threads are stuck in an engine, whose number is given back: then it must end without the engine's
+    /// own clean-up.
+    pub fn shutdown(&self) -> usize {
         let running = self.withdraw_all();
         // Closed all together, so that they empty at the same time.
         for (_, _, running) in &running {
             running.lane.queue.close();
         }
+        let mut stuck = 0;
         for (model, version, running) in running {
-            running.stop();
+            stuck += running.stop();
             self.enter(&model, version, VersionState::Unloaded, None);
         }
         drop(self.loading.lock());
+        stuck
+    }
+
+    /// Its workers say so. What drains or is gone has a state of its own.
+    fn hears_of(&self, model: &ModelName, version: Version, fitness: Fitness) {
+        let mut models = self.models();
+        if models.version_mut(model, version).running.is_none() {
+            return;
+        }
+        let (state, why) = match fitness {
+            Fitness::Fit => (VersionState::Ready, None),
+            Fitness::Unfit(reason) => (VersionState::Failed, Some(reason)),
+        };
+        self.enter_locked(&mut models, model, version, state, why);
     }
 
     fn withdraw_all(&self) -> Vec<(ModelName, Version, Running)> {
@@ -126,7 +145,15 @@ impl ControlPlane {
         self.telemetry.set_unbatched(model, version, unbatched);
         let metrics = self.telemetry.model(model, version);
         let thread_name = format!("{version}-{model}");
-        let running = prepared.start(&thread_name, version, config, metrics)?;
+        let hears = {
+            let (control, model) = (self.me.clone(), model.clone());
+            move |fitness| {
+                if let Some(control) = control.upgrade() {
+                    control.hears_of(&model, version, fitness);
+                }
+            }
+        };
+        let running = prepared.start(&thread_name, version, config, metrics, hears)?;
 
         let mut models = self.models();
         if models.stopping {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tidegate_backend::{
-    Backend, BatchSafety, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
-    check_batch_safety,
+    Backend, BatchSafety, Care, Fitness, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
+    Rebuild, check_batch_safety,
 };
 use tidegate_batcher::{Batching, InputBuffers};
 use tidegate_inference::{
@@ -23,6 +23,9 @@ use crate::{ModelConfig, samples};
 pub struct Prepared {
     signature: Arc<Signature>,
     instances: Vec<Box<dyn Instance>>,
+    rebuild: Rebuild,
+    /// A request that every instance answers.
+    probe: Option<Vec<Tensor>>,
     batching: Batching,
     pub status: BatchingStatus,
 }
@@ -38,44 +41,42 @@ pub fn prepare(
 ) -> Result<Prepared, LoadError> {
     let options =
         LoadOptions { instances: config.instances, intra_op_threads: config.intra_op_threads };
-    let Loaded { signature, mut instances, .. } = backend.load(folder, &options)?;
+    let Loaded { signature, mut instances, rebuild } = backend.load(folder, &options)?;
     let samples = samples::read(folder, &signature);
     let Some(first) = instances.first_mut() else {
         return Err(LoadError::new("the engine loaded no instance"));
     };
     let safety = check_batch_safety(first.as_mut(), &signature, &samples)?;
-    warm_up(&mut instances, &signature, &samples)?;
+    let probe = warm_up(&mut instances, &signature, &samples)?;
     let (batching, status) = choose(safety, config)?;
-    Ok(Prepared { signature: Arc::new(signature), instances, batching, status })
+    Ok(Prepared { signature: Arc::new(signature), instances, rebuild, probe, batching, status })
 }
 
-/// The first run of an instance allocates, plans and pages in; no caller should wait for that.
+/// The first run of an instance allocates, plans and pages in; no caller should wait for that. Gives the
+/// request back when all of them answered it.
 fn warm_up(
     instances: &mut [Box<dyn Instance>],
     signature: &Signature,
     samples: &[Vec<Tensor>],
-) -> Result<(), LoadError> {
-    let blank;
-    let request = match samples.first() {
-        Some(sample) => sample,
-        None => {
-            blank = blank_request(signature);
-            &blank
-        }
-    };
+) -> Result<Option<Vec<Tensor>>, LoadError> {
+    let request = samples.first().cloned().unwrap_or_else(|| blank_request(signature));
+    let mut all_answered = true;
     let mut buffers = InputBuffers::default();
     for (number, instance) in instances.iter_mut().enumerate() {
-        match instance.run(&buffers.views(request)) {
+        match instance.run(&buffers.views(&request)) {
             Err(error) if !samples.is_empty() => {
                 let reason = format!("instance {} fails on its own sample: {error}", number + 1);
                 return Err(LoadError::new(reason));
             }
             // Nobody said that a model must accept what we made up.
-            Err(error) => debug!(%error, "a made-up warm-up request was refused"),
+            Err(error) => {
+                debug!(%error, "a made-up warm-up request was refused");
+                all_answered = false;
+            }
             Ok(_) => {}
         }
     }
-    Ok(())
+    Ok(all_answered.then_some(request))
 }
 
 /// The smallest request that fits the signature: zeros and empty strings, every dynamic dimension 1.
@@ -118,7 +119,8 @@ impl Prepared {
         &self.signature
     }
 
-    /// Gives it a queue and starts its workers.
+    /// Gives it a queue and starts its workers. From then on `hears` is told when it becomes unfit and
+    /// when it runs again.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -128,10 +130,15 @@ impl Prepared {
         version: Version,
         config: &ModelConfig,
         metrics: Arc<ModelMetrics>,
+        hears: impl Fn(Fitness) + Send + Sync + 'static,
     ) -> Result<Running, LoadError> {
         let (queue, batcher) = tidegate_batcher::queue(self.batching, config.max_queue_size);
+        let mut care = Care::new(self.rebuild);
+        care.probe = self.probe;
+        care.max_execution_time = config.max_execution_time;
+        care.hears = Box::new(hears);
         let instances =
-            InstanceGroup::start(thread_name, self.instances, batcher, Arc::clone(&metrics))
+            InstanceGroup::start(thread_name, self.instances, batcher, Arc::clone(&metrics), care)
                 .map_err(|error| {
                     LoadError::new(format!("its threads cannot be started: {error}"))
                 })?;
@@ -144,9 +151,10 @@ impl Prepared {
 }
 
 impl Running {
-    /// Refuses new requests, answers those that wait, ends the threads.
-    pub fn stop(self) {
+    /// Refuses new requests, answers those that wait, ends the threads. Says how many are stuck in the
+    /// engine.
+    pub fn stop(self) -> usize {
         self.lane.queue.close();
-        self.instances.join();
+        self.instances.join()
     }
 }

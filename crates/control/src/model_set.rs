@@ -31,7 +31,7 @@ pub struct Model {
 pub struct ModelVersion {
     pub folder: VersionFolder,
     pub entry: VersionEntry,
-    /// There while it is ready.
+    /// There while it is ready, or would be if its runs did not fail.
     pub running: Option<Running>,
 }
 

@@ -6,7 +6,7 @@
 //! published under the lock that guards what it was made of, so tables appear in order.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use thiserror::Error;
 use tidegate_backend::Backend;
@@ -18,6 +18,8 @@ use crate::state_store::StateStore;
 use crate::{ControlConfig, ModelView, Repository, RepositoryError, StateError, initial};
 
 pub struct ControlPlane {
+    /// For the workers, which tell it how they fare.
+    pub(crate) me: Weak<Self>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) telemetry: Arc<Telemetry>,
     router: Arc<Router>,
@@ -53,16 +55,17 @@ impl ControlPlane {
             .map_err(ControlError::Config)?;
         let store = StateStore::open(&config.state_file)?;
         models.apply(store.models());
-        let plane = Self {
+        let plane = Arc::new_cyclic(|me| Self {
+            me: me.clone(),
             backend,
             telemetry,
             router,
             loading: Mutex::default(),
             store: Mutex::new(store),
             models: Mutex::new(models),
-        };
+        });
         plane.publish(&mut plane.models());
-        Ok(Arc::new(plane))
+        Ok(plane)
     }
 
     /// Whether a control plane could be opened so, as far as the repository and the names in the

@@ -51,6 +51,7 @@ impl Model {
         let lanes = self
             .versions
             .iter()
+            .filter(|(_, version)| version.entry.state == VersionState::Ready)
             .filter_map(|(n, version)| Some((*n, Arc::clone(&version.running.as_ref()?.lane))))
             .collect();
         ModelRoute { split: self.split.split.clone(), lanes }

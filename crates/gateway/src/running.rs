@@ -88,12 +88,14 @@ impl Running {
         let answered = self.drain().await;
         let Parts { mut admin_server, control, loader, .. } = self.parts;
         let workers = tokio::task::spawn_blocking(move || {
-            control.shutdown();
+            let stuck = control.shutdown();
             // It ends by itself once shutdown was announced, after the version it is loading. A panic
             // in there was reported when it happened.
             let _ = loader.join();
+            stuck
         });
-        let joined = timeout(LAST_RUN, workers).await.is_ok();
+        let stuck = timeout(LAST_RUN, workers).await;
+        let joined = matches!(stuck, Ok(Ok(0)));
         self.parts.admin_leaves.begin();
         if timeout(LAST_RUN, &mut admin_server).await.is_err() {
             admin_server.abort();

@@ -56,6 +56,7 @@ pub enum VersionState {
     Ready,
     Draining,
     Unloaded,
+    /// It could not be loaded, or nothing runs on it any more. In the second case it may become ready again.
     Failed,
 }
 

@@ -83,7 +83,7 @@ impl RouteTable {
             Err(error) => error,
             Ok(entry) => match (entry.state, &entry.reason) {
                 (VersionState::Failed, Some(reason)) => {
-                    not_ready(name, Some(version), &format!("it failed to load: {reason}"))
+                    not_ready(name, Some(version), &format!("it has failed: {reason}"))
                 }
                 (state, _) => not_ready(name, Some(version), &format!("it is {state}")),
             },

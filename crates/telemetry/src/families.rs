@@ -101,6 +101,18 @@ families! {
     batch_requests: PerModel<Histogram> = counts(), "tidegate_batch_requests";
     /// Batches that were executed, by the reason for which they were closed
     batches: PerModelAndWord<Counter> = Family::default(), "tidegate_batches";
+    /// Runs of parts of a batch, after the batch failed or had no memory
+    isolation_runs: PerModel<Counter> = Family::default(), "tidegate_isolation_runs";
+    /// Requests on which the model failed when they ran alone
+    poisoned_requests: PerModel<Counter> = Family::default(), "tidegate_poisoned_requests";
+    /// Runs that found no memory
+    out_of_memory: PerModel<Counter> = Family::default(), "tidegate_out_of_memory";
+    /// Runs that were told to end because they took too long
+    watchdog_terminations: PerModel<Counter> = Family::default(), "tidegate_watchdog_terminations";
+    /// Instances that were made again, by the reason
+    instance_rebuilds: PerModelAndWord<Counter> = Family::default(), "tidegate_instance_rebuilds";
+    /// Threads that are stuck in the engine and were given up
+    stuck_threads: PerModel<Gauge> = Family::default(), "tidegate_stuck_threads";
     /// Requests waiting in the queue
     queue_depth: PerModel<Gauge> = Family::default(), "tidegate_queue_depth";
     /// Requests admitted and not yet ended

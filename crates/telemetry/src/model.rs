@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tidegate_inference::{BatchFacts, CloseReason, ErrorKind, ModelName, Stage, Timeline, Version};
 
 use crate::families::{Families, ModelLabels, TRITON_REASONS};
+use crate::faults::FaultMetrics;
 use crate::histogram::Histogram;
 use crate::shed::Shed;
 
@@ -36,6 +37,7 @@ pub struct ModelMetrics {
     batch_requests: Histogram,
     /// In the order of [`CloseReason::ALL`].
     batches: [Counter; CloseReason::ALL.len()],
+    faults: FaultMetrics,
     triton: Triton,
 }
 
@@ -92,8 +94,14 @@ impl ModelMetrics {
                 let word = [("closed_by", reason.as_str())];
                 families.batches.get_or_create_owned(&(labels.clone(), word))
             }),
+            faults: FaultMetrics::new(families, labels),
             triton: Triton::new(families, labels),
         }
+    }
+
+    /// What is counted when execution goes wrong.
+    pub fn faults(&self) -> &FaultMetrics {
+        &self.faults
     }
 
     /// A request was admitted.

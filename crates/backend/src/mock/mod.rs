@@ -22,8 +22,8 @@
 //!
 //! The handle and everything loaded from it share one script: change it at any time. Loading a
 //! version checks its batch safety, which runs it: call [`MockBackend::hold`] and
-//! [`MockBackend::forget_runs`] after loading. An instance that was terminated is torn, and
-//! fails whatever it is given later: a worker has to rebuild it.
+//! [`MockBackend::forget_runs`] after loading. An instance that panicked or was terminated is
+//! torn, and fails whatever it is given later: a worker has to rebuild it.
 
 mod script;
 
@@ -134,9 +134,9 @@ impl MockBackend {
         self.change(|script| script.ignores_termination = ignore);
     }
 
-    /// Waits until `runs` runs hang.
-    pub fn wait_until_hanging(&self, runs: usize) {
-        drop(self.wait_while(|script| script.hanging < runs));
+    /// Waits until so many runs have begun to hang, those that were ended included.
+    pub fn wait_until_hung(&self, runs: usize) {
+        drop(self.wait_while(|script| script.hung < runs));
     }
 
     /// Every run that hangs now fails, and none hangs from now on.
@@ -199,7 +199,7 @@ impl MockBackend {
     fn hang(&self, instance: &Torn) {
         let ended = {
             let mut script = self.lock();
-            script.hanging += 1;
+            script.hung += 1;
             script.hangs_ended
         };
         self.0.changed.notify_all();
@@ -207,7 +207,7 @@ impl MockBackend {
             let terminated = instance.is_torn() && !script.ignores_termination;
             !terminated && script.hangs_ended == ended
         };
-        self.wait_while(hangs_on).hanging -= 1;
+        drop(self.wait_while(hangs_on));
     }
 
     fn instance(&self) -> Result<Box<dyn Instance>, LoadError> {
@@ -241,7 +241,7 @@ struct MockInstance {
     torn: Arc<Torn>,
 }
 
-/// Whether the instance was terminated.
+/// Whether the instance panicked or was terminated.
 #[derive(Default)]
 struct Torn(AtomicBool);
 
@@ -282,6 +282,7 @@ impl Instance for MockInstance {
             predicate.as_ref().is_some_and(|predicate| predicate(inputs))
         };
         if says(&conduct.panics) {
+            torn.tear();
             panic!("the mock was told to panic");
         }
         if says(&conduct.hangs) {

@@ -19,8 +19,8 @@ pub struct Script {
     pub panics: Option<Arc<Predicate>>,
     pub hangs: Option<Arc<Predicate>>,
     pub ignores_termination: bool,
-    /// Runs that hang.
-    pub hanging: usize,
+    /// Runs that began to hang.
+    pub hung: usize,
     /// How often the script ended all that hung.
     pub hangs_ended: usize,
     /// Rows for which there is memory; `None`: any number.
