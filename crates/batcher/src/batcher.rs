@@ -140,7 +140,7 @@ impl Batcher {
     pub fn sweep(&mut self, now: Instant) {
         self.take_arrivals(now);
         for bucket in self.buckets.values_mut() {
-            drop_stale(bucket, now, &self.arrivals, &mut self.left);
+            drop_stale(bucket, now, &self.arrivals, &self.forecast, &mut self.left);
         }
         self.remove_empty();
         self.forecast.rows_left(self.left);
@@ -224,7 +224,7 @@ impl Batcher {
             let mut wait: Option<(Instant, usize)> = None;
             let in_system = self.rows_in_system();
             let idle_instances = self.instances.saturating_sub(self.running.len()).max(1);
-            let Self { buckets, rule, learned, arrivals, left, .. } = self;
+            let Self { buckets, rule, learned, arrivals, forecast, left, .. } = self;
             for (key, bucket) in buckets.iter_mut() {
                 let Some(first_member) = bucket.any() else { continue };
                 let max_rows = if first_member.is_apart { 1 } else { self.batching.max_rows() };
@@ -232,7 +232,7 @@ impl Batcher {
                 let shape = learned.shape(*key, row_bytes);
                 let limit = shape.limit(bucket.rows(), max_rows, rule.is_sized_by_cost(), now);
                 if bucket.requests() <= SEARCHED * limit {
-                    drop_stale(bucket, now, arrivals, left);
+                    drop_stale(bucket, now, arrivals, forecast, left);
                 }
                 bucket.age(now);
                 let (Some(oldest), Some(newest), Some(target), Some(urgency)) =
@@ -293,7 +293,7 @@ impl Batcher {
 
     /// Takes a batch out of a bucket. None when nobody in it is still to be run.
     fn form(&mut self, key: u64, limit: usize, why: CloseReason, now: Instant) -> Option<Batch> {
-        let Self { buckets, learned, rule, arrivals, left, ended, .. } = self;
+        let Self { buckets, learned, rule, arrivals, forecast, left, ended, .. } = self;
         let bucket = buckets.get_mut(&key)?;
         let curve = learned.curve(key).filter(|_| rule.is_sized_by_cost());
         let is_believed = ended.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
@@ -315,6 +315,7 @@ impl Batcher {
             let Some(member) = bucket.pop_first() else { break };
             arrivals.release(1);
             *left += member.rows as u64;
+            forecast.levels().left(member.terms.priority, member.rows);
             match end {
                 Some(end) => discard(member, end, now),
                 None => {
@@ -432,12 +433,19 @@ impl Timing<'_> {
     }
 }
 
-fn drop_stale(bucket: &mut Bucket, now: Instant, arrivals: &Arrivals<Member>, left: &mut u64) {
+fn drop_stale(
+    bucket: &mut Bucket,
+    now: Instant,
+    arrivals: &Arrivals<Member>,
+    forecast: &Forecast,
+    left: &mut u64,
+) {
     bucket.take_all(
         |member| is_stale(member, now),
         |member| {
             arrivals.release(1);
             *left += member.rows as u64;
+            forecast.levels().left(member.terms.priority, member.rows);
             discard(member, End::Late, now);
         },
     );

@@ -7,6 +7,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use tidegate_inference::Priority;
+
+use crate::levels::Levels;
+
 pub struct Forecast {
     base: Instant,
     /// Rows in a full batch; 0 while nothing is known.
@@ -23,6 +27,7 @@ pub struct Forecast {
     ended_at: AtomicU64,
     /// Rows that have left the queue.
     left: AtomicU64,
+    levels: Levels,
 }
 
 /// What the leader knows.
@@ -50,6 +55,7 @@ impl Forecast {
             free_at: zero(),
             ended_at: zero(),
             left: zero(),
+            levels: Levels::new(),
         }
     }
 
@@ -76,11 +82,23 @@ impl Forecast {
         self.left.store(rows, Relaxed);
     }
 
+    /// Which rows of those that wait are whose.
+    pub fn levels(&self) -> &Levels {
+        &self.levels
+    }
+
     /// How long `rows` rows that come now would take until they are answered, when `pushed` rows have come
     /// so far. None when nobody would have to wait, or nothing is known.
-    pub fn predict(&self, rows: usize, pushed: u64, now: Instant) -> Option<Duration> {
+    pub fn predict(
+        &self,
+        rows: usize,
+        priority: Option<Priority>,
+        pushed: u64,
+        now: Instant,
+    ) -> Option<Duration> {
         let free_at = self.free_at.load(Relaxed);
         let waiting = pushed.saturating_sub(self.left.load(Relaxed));
+        let waiting = self.levels.ahead(waiting, priority);
         let full = self.full.load(Relaxed);
         let now = self.since_base(now);
         let is_idle = free_at == 0 && waiting == 0;
@@ -138,7 +156,7 @@ mod tests {
     #[test]
     fn a_free_instance_and_no_queue_promise_nothing_and_refuse_nobody() {
         let now = Instant::now();
-        assert_eq!(forecast(now).predict(1, 0, now), None);
+        assert_eq!(forecast(now).predict(1, None, 0, now), None);
     }
 
     #[test]
@@ -147,10 +165,10 @@ mod tests {
         let forecast = forecast(now);
         forecast.free_at(Some(now + 5 * MS));
         // 5 ms until it is free, two full batches ahead, and a last one of 4 + 4 rows.
-        assert_eq!(forecast.predict(4, 20, now), Some((5 + 16 + 8) * MS));
+        assert_eq!(forecast.predict(4, None, 20, now), Some((5 + 16 + 8) * MS));
         // What has left waits no more: a batch of one row, which is one eighth of the way to a full one.
         forecast.rows_left(20);
-        assert_eq!(forecast.predict(1, 20, now), Some(5 * MS + MS + 7 * MS / 8));
+        assert_eq!(forecast.predict(1, None, 20, now), Some(5 * MS + MS + 7 * MS / 8));
     }
 
     #[test]
@@ -158,7 +176,7 @@ mod tests {
         let now = Instant::now();
         let forecast = forecast(now);
         forecast.free_at(Some(now + 5000 * MS));
-        assert!(forecast.predict(1, 0, now + 999 * MS).is_some());
-        assert_eq!(forecast.predict(1, 0, now + 1001 * MS), None);
+        assert!(forecast.predict(1, None, 0, now + 999 * MS).is_some());
+        assert_eq!(forecast.predict(1, None, 0, now + 1001 * MS), None);
     }
 }

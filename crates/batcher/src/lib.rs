@@ -15,6 +15,7 @@ mod forecast;
 mod latency;
 mod layout;
 mod learned;
+mod levels;
 mod policy;
 mod quarantine;
 mod queue;

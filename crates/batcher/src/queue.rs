@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tidegate_inference::{Error, ErrorKind, Result, Tensor};
+use tidegate_inference::{Error, ErrorKind, Priority, Result, Tensor};
 
 use crate::arrivals::{Arrivals, PushError};
 use crate::batch::Member;
@@ -74,9 +74,15 @@ impl Queue {
     }
 
     /// How long a request of `rows` rows that came now would take until it is answered, by what was
-    /// learned. None when nobody would have to wait, or nothing is known.
-    pub fn predicted(&self, rows: usize, now: Instant) -> Option<Duration> {
-        self.forecast.predict(rows, self.arrivals.pushed(), now)
+    /// learned; without a priority, as if it were the most urgent that comes here. None when nobody
+    /// would have to wait, or nothing is known.
+    pub fn predicted(
+        &self,
+        rows: usize,
+        priority: Option<Priority>,
+        now: Instant,
+    ) -> Option<Duration> {
+        self.forecast.predict(rows, priority, self.arrivals.pushed(), now)
     }
 
     /// Enters a request whose inputs were put in order by the signature. A request of more rows than
@@ -106,6 +112,7 @@ impl Queue {
 
     fn push(&self, inputs: Vec<Tensor>, rows: usize, terms: Terms, now: Instant, reply: Reply) {
         let bucket = self.batching.bucket(&inputs);
+        self.forecast.levels().entered(terms.priority, rows);
         let member = Member { inputs, rows, bucket, enqueued: now, terms, is_apart: false, reply };
         self.arrivals.push(member, rows);
     }

@@ -49,7 +49,7 @@ impl Admission for Router {
         let (model, lane) = table.pick(&head.model, &head.selector)?;
         let terms = lane.timing.terms(head.received, head.deadline, Priority::DEFAULT);
         // How many rows it has, the body tells; it has one at least.
-        check_in_time(&lane.queue, 1, &terms, head.received).map_err(|error| {
+        check_in_time(&lane.queue, 1, None, &terms, head.received).map_err(|error| {
             lane.metrics.shed(Shed::PredictedLate);
             error.within(Place(model, lane))
         })?;
@@ -97,7 +97,7 @@ impl Passage {
             let waited = now.saturating_duration_since(timeline.received());
             return Err(expired(waited, "before it was queued"));
         }
-        check_in_time(&lane.queue, self.rows, &self.terms, now)
+        check_in_time(&lane.queue, self.rows, Some(priority), &self.terms, now)
             .inspect_err(|error| shed(lane, error, Shed::PredictedLate))?;
         timeline.stamp(Stage::Enqueued, now);
         let answer = lane

@@ -30,15 +30,23 @@ impl Timing {
 }
 
 /// Refuses what would be answered after its target, by what the queue has learned. Whoever finds nobody
-/// waiting is taken: it costs nobody anything, and its run keeps what is learned true.
+/// waiting is taken: it costs nobody anything, and its run keeps what is learned true. The priority is
+/// None as long as only the head is known: in the queue's favourable view, nobody is refused who
+/// might overtake.
 ///
 /// # Errors
 /// [`ErrorKind::Overloaded`], with the predicted wait.
-pub(crate) fn check_in_time(queue: &Queue, rows: usize, terms: &Terms, now: Instant) -> Result<()> {
+pub(crate) fn check_in_time(
+    queue: &Queue,
+    rows: usize,
+    priority: Option<Priority>,
+    terms: &Terms,
+    now: Instant,
+) -> Result<()> {
     if queue.is_empty() {
         return Ok(());
     }
-    let (left, predicted) = (terms.target.left(now), queue.predicted(rows, now));
+    let (left, predicted) = (terms.target.left(now), queue.predicted(rows, priority, now));
     match predicted.filter(|predicted| *predicted > left) {
         Some(predicted) => Err(would_be_late(predicted, terms, now)),
         None => Ok(()),

@@ -70,13 +70,13 @@ impl Site {
         })
     }
 
-    fn request(&self, rows: usize, timeout: Option<Duration>) -> Request {
+    fn request(&self, rows: usize, timeout: Option<Duration>, priority: Priority) -> Request {
         Request {
             inputs: vec![tensor(rows)],
             outputs: Vec::new(),
             parameters: Parameters::from([("any".to_owned(), ParameterValue::Bool(true))]),
             deadline: timeout.map(|timeout| Deadline::after(self.start, timeout)),
-            priority: Priority::DEFAULT,
+            priority,
             timeline: Timeline::starting(self.start),
         }
     }
@@ -141,7 +141,7 @@ async fn the_body_is_judged_by_its_rows_and_its_own_timeout() {
     let _ahead = site.waiting(BATCH);
     let judged = async |rows, timeout| {
         let mut passage = site.admit(25 * SECOND).unwrap();
-        refusal(passage.infer(site.request(rows, timeout)).await)
+        refusal(passage.infer(site.request(rows, timeout, Priority::DEFAULT)).await)
     };
     let large = judged(BATCH * 4, None).await;
     let hasty = judged(1, Some(5 * SECOND)).await;
@@ -150,6 +150,25 @@ async fn the_body_is_judged_by_its_rows_and_its_own_timeout() {
         assert!(refused.message().contains("version 1: predicted to be answered in"), "{refused}");
     }
     assert_eq!(site.lane.queue.len(), 1, "neither entered the queue");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_would_overtake_is_not_refused_for_those_it_overtakes() {
+    let site = Site::plain();
+    let _ahead = site.waiting(BATCH);
+    let [urgent, patient] = [1, 10].map(Priority::from_wire);
+    let asked = async |timeout, priority| {
+        let mut passage = site.admit(timeout)?;
+        let answered = passage.infer(site.request(1, None, priority)).await;
+        Ok::<_, Error>(refusal(answered).kind())
+    };
+    assert!(asked(11 * SECOND, urgent).await.is_err(), "nobody has been urgent here before");
+    // Nothing runs here, so who is taken is told so at its deadline.
+    assert_eq!(asked(25 * SECOND, urgent).await, Ok(ErrorKind::DeadlineExceeded));
+    // From now on a head may be an urgent one's, and the body decides.
+    assert_eq!(asked(11 * SECOND, urgent).await, Ok(ErrorKind::DeadlineExceeded));
+    assert_eq!(asked(11 * SECOND, Priority::DEFAULT).await, Ok(ErrorKind::Overloaded));
+    assert_eq!(asked(11 * SECOND, patient).await, Ok(ErrorKind::Overloaded));
 }
 
 #[test]
@@ -170,7 +189,8 @@ async fn the_soonest_of_caller_body_and_model_is_the_deadline() {
     assert_eq!(left(&site.admit(20 * SECOND).unwrap()), 9 * SECOND);
     assert_eq!(left(&site.admit(7 * SECOND).unwrap()), 7 * SECOND);
     let mut passage = site.admit(7 * SECOND).unwrap();
-    let past = passage.infer(site.request(1, Some(Duration::from_nanos(1)))).await;
+    let past =
+        passage.infer(site.request(1, Some(Duration::from_nanos(1)), Priority::DEFAULT)).await;
     assert_eq!(left(&passage), Duration::from_nanos(1));
     let refused = refusal(past);
     assert_eq!(refused.kind(), ErrorKind::DeadlineExceeded);
@@ -183,7 +203,7 @@ async fn the_soonest_of_caller_body_and_model_is_the_deadline() {
 async fn whoever_is_not_answered_is_told_at_the_deadline() {
     let site = Site::plain();
     let mut passage = site.admit(7 * SECOND).unwrap();
-    let refused = refusal(passage.infer(site.request(1, None)).await);
+    let refused = refusal(passage.infer(site.request(1, None, Priority::DEFAULT)).await);
     assert_eq!(
         refused.message(),
         "model 'm' version 1: Request timeout expired after 7000.000 ms, in the queue or in execution"
