@@ -23,6 +23,7 @@ mod state_store;
 #[cfg(test)]
 mod testing;
 mod traffic;
+mod warm_up;
 mod weights;
 
 pub use admin::AdminServer;

@@ -1,32 +1,28 @@
 //! Makes a version folder into something that can run: loads it, finds out whether its requests may
-//! share batches, warms every instance up. Holds no lock and changes no state.
+//! share batches, has it warmed up. Holds no lock and changes no state.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidegate_backend::{
     Backend, BatchSafety, Care, Fitness, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
     Rebuild, check_batch_safety,
 };
-use tidegate_batcher::{Batching, InputBuffers};
-use tidegate_inference::{
-    BatchingStatus, Dim, Shape, Signature, Tensor, TensorData, TensorSpec, Version,
-};
+use tidegate_batcher::Batching;
+use tidegate_inference::{BatchingStatus, Signature, Version};
 use tidegate_router::{Lane, Timing};
 use tidegate_telemetry::ModelMetrics;
-use tracing::debug;
 
 use crate::model_set::Running;
+use crate::warm_up::WarmUp;
 use crate::{ModelConfig, samples};
 
 pub struct Prepared {
     signature: Arc<Signature>,
     instances: Vec<Box<dyn Instance>>,
     rebuild: Rebuild,
-    /// A request that every instance answers.
-    probe: Option<Vec<Tensor>>,
     batching: Batching,
+    warm_up: WarmUp,
     pub status: BatchingStatus,
 }
 
@@ -47,55 +43,9 @@ pub fn prepare(
         return Err(LoadError::new("the engine loaded no instance"));
     };
     let safety = check_batch_safety(first.as_mut(), &signature, &samples)?;
-    let probe = warm_up(&mut instances, &signature, &samples)?;
     let (batching, status) = choose(safety, config)?;
-    Ok(Prepared { signature: Arc::new(signature), instances, rebuild, probe, batching, status })
-}
-
-/// The first run of an instance allocates, plans and pages in; no caller should wait for that. Gives the
-/// request back when all of them answered it.
-fn warm_up(
-    instances: &mut [Box<dyn Instance>],
-    signature: &Signature,
-    samples: &[Vec<Tensor>],
-) -> Result<Option<Vec<Tensor>>, LoadError> {
-    let request = samples.first().cloned().unwrap_or_else(|| blank_request(signature));
-    let mut all_answered = true;
-    let mut buffers = InputBuffers::default();
-    for (number, instance) in instances.iter_mut().enumerate() {
-        match instance.run(&buffers.views(&request)) {
-            Err(error) if !samples.is_empty() => {
-                let reason = format!("instance {} fails on its own sample: {error}", number + 1);
-                return Err(LoadError::new(reason));
-            }
-            // Nobody said that a model must accept what we made up.
-            Err(error) => {
-                debug!(%error, "a made-up warm-up request was refused");
-                all_answered = false;
-            }
-            Ok(_) => {}
-        }
-    }
-    Ok(all_answered.then_some(request))
-}
-
-/// The smallest request that fits the signature: zeros and empty strings, every dynamic dimension 1.
-fn blank_request(signature: &Signature) -> Vec<Tensor> {
-    signature.inputs.iter().filter_map(blank_tensor).collect()
-}
-
-fn blank_tensor(spec: &TensorSpec) -> Option<Tensor> {
-    let lengths = spec.shape.iter().map(|dim| match dim {
-        Dim::Fixed(length) => *length,
-        Dim::Dynamic => 1,
-    });
-    let shape: Shape = lengths.collect();
-    let elements = shape.elements()?;
-    let data = match spec.datatype.size() {
-        Some(size) => TensorData::Fixed(vec![0; elements.checked_mul(size)?].into()),
-        None => TensorData::Strings(vec![Bytes::new(); elements]),
-    };
-    Tensor::new(Arc::clone(&spec.name), spec.datatype, shape, data).ok()
+    let warm_up = WarmUp::run(&mut instances, &signature, &samples, &batching)?;
+    Ok(Prepared { signature: Arc::new(signature), instances, rebuild, batching, warm_up, status })
 }
 
 fn choose(
@@ -132,9 +82,10 @@ impl Prepared {
         metrics: Arc<ModelMetrics>,
         hears: impl Fn(Fitness) + Send + Sync + 'static,
     ) -> Result<Running, LoadError> {
-        let (queue, batcher) = tidegate_batcher::queue(self.batching, config.max_queue_size);
+        let (queue, mut batcher) = tidegate_batcher::queue(self.batching, config.max_queue_size);
+        self.warm_up.teach(&mut batcher);
         let mut care = Care::new(self.rebuild);
-        care.probe = self.probe;
+        care.probe = self.warm_up.into_probe();
         care.max_execution_time = config.max_execution_time;
         care.hears = Box::new(hears);
         let instances =
