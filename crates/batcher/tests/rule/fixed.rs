@@ -1,132 +1,11 @@
-//! The batching rule in virtual time: every instant here is made up, nothing sleeps.
-#![cfg(not(loom))]
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+//! The rule of fixed numbers, and what holds under every rule.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt;
-use tidegate_batcher::{
-    Answer, Answered, Batch, BatchPolicy, Batcher, Batching, InputAxis, InputBuffers, Queue,
-    RowLayout, RunTimes, Step, ViewData, queue,
-};
-use tidegate_inference::{
-    CloseReason, DataType, Deadline, ErrorKind, Result, Shape, Tensor, TensorData,
-};
+use tidegate_batcher::{Batch, BatchPolicy, Batching, InputAxis, InputBuffers, RowLayout, Step};
+use tidegate_inference::{CloseReason, Deadline, ErrorKind};
 
-const MS: Duration = Duration::from_millis(1);
-
-/// A queue for a model with one f32 input and output, and a clock that only the test moves.
-struct Bench {
-    queue: Arc<Queue>,
-    batcher: Batcher,
-    now: Instant,
-}
-
-impl Bench {
-    fn new(batch_size: usize, max_batch_size: usize, max_queue_delay: Duration) -> Self {
-        let policy = BatchPolicy::new(
-            NonZeroUsize::new(batch_size).unwrap(),
-            NonZeroUsize::new(max_batch_size).unwrap(),
-            max_queue_delay,
-        )
-        .unwrap();
-        let layout = RowLayout { inputs: vec![InputAxis::Rows(0)], outputs: vec![0] };
-        Self::with(Batching::Rows { layout, policy }, 64)
-    }
-
-    fn with(batching: Batching, capacity: usize) -> Self {
-        let (queue, batcher) = queue(batching, NonZeroUsize::new(capacity).unwrap());
-        Self { queue, batcher, now: Instant::now() }
-    }
-
-    fn submit(&self, rows: usize) -> Answer {
-        self.try_submit(tensor(&[rows, 2], 0)).unwrap()
-    }
-
-    fn try_submit(&self, input: Tensor) -> Result<Answer> {
-        self.submit_until(input, Deadline::after(self.now, 3600 * 1000 * MS))
-    }
-
-    fn submit_until(&self, input: Tensor, deadline: Deadline) -> Result<Answer> {
-        self.queue.submit(vec![input], deadline, self.now)
-    }
-
-    fn later(&mut self, by: Duration) {
-        self.now += by;
-    }
-
-    fn step(&mut self) -> Step {
-        self.batcher.step(self.now)
-    }
-
-    #[track_caller]
-    fn dispatched(&mut self) -> Batch {
-        match self.step() {
-            Step::Dispatch(batch) => batch,
-            other => panic!("expected a batch, got {}", name(&other)),
-        }
-    }
-
-    #[track_caller]
-    fn waits_until(&mut self, instant: Instant) {
-        match self.step() {
-            Step::WaitUntil(until) => assert_eq!(until, instant),
-            other => panic!("expected to wait, got {}", name(&other)),
-        }
-    }
-
-    #[track_caller]
-    fn is_idle(&mut self) {
-        let step = self.step();
-        assert!(matches!(step, Step::Idle), "expected to be idle, got {}", name(&step));
-    }
-
-    /// Answers a batch with its own input, as an identity model would.
-    fn echo(&self, batch: Batch) {
-        let mut buffers = InputBuffers::default();
-        let outputs = batch
-            .gather(&mut buffers)
-            .unwrap()
-            .iter()
-            .map(|view| {
-                let ViewData::Fixed(bytes) = view.data else { panic!("fixed data") };
-                let data = TensorData::Fixed(Bytes::copy_from_slice(bytes));
-                Tensor::new("y", view.datatype, view.shape.clone(), data).unwrap()
-            })
-            .collect();
-        batch.scatter(outputs, self.run_times());
-    }
-
-    fn run_times(&self) -> RunTimes {
-        let now = self.now;
-        RunTimes { dispatched: now, gathered: now, executed: now, scattered: now }
-    }
-}
-
-fn name(step: &Step) -> String {
-    match step {
-        Step::Dispatch(batch) => format!("a batch of {:?}", batch.facts()),
-        Step::WaitUntil(_) => "a wait".into(),
-        Step::Idle => "idle".into(),
-        Step::Closed => "closed".into(),
-    }
-}
-
-/// FP32 values counting up from `first`.
-fn tensor(shape: &[usize], first: usize) -> Tensor {
-    let shape = Shape::new(shape);
-    let values = (first..first + shape.elements().unwrap()).map(|value| value as f32);
-    let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
-    Tensor::new("x", DataType::Fp32, shape, TensorData::Fixed(bytes.into())).unwrap()
-}
-
-#[track_caller]
-fn answered(answer: Answer) -> Result<Answered> {
-    answer.now_or_never().expect("answered by now")
-}
+use crate::bench::{Bench, MS, answered, count, tensor};
 
 #[test]
 fn with_no_delay_a_lone_request_goes_at_once() {
@@ -207,7 +86,7 @@ fn of_two_due_shapes_the_one_with_the_oldest_request_goes_first() {
 fn requests_share_a_batch_only_if_they_agree_on_a_shared_input() {
     let layout =
         RowLayout { inputs: vec![InputAxis::Rows(0), InputAxis::Shared], outputs: vec![0] };
-    let eight = NonZeroUsize::new(8).unwrap();
+    let eight = count(8);
     let policy = BatchPolicy::new(eight, eight, Duration::ZERO).unwrap();
     let mut bench = Bench::with(Batching::Rows { layout, policy }, 8);
     let submit = |bench: &Bench, scale: usize| {
@@ -360,8 +239,7 @@ fn a_dropped_batcher_leaves_nobody_waiting() {
 
 #[test]
 fn a_target_above_the_cap_or_an_endless_delay_is_no_policy() {
-    let size = |n| NonZeroUsize::new(n).unwrap();
-    assert!(BatchPolicy::new(size(9), size(8), MS).is_err());
-    assert!(BatchPolicy::new(size(8), size(8), BatchPolicy::LONGEST_DELAY).is_ok());
-    assert!(BatchPolicy::new(size(8), size(8), Duration::MAX).is_err());
+    assert!(BatchPolicy::new(count(9), count(8), MS).is_err());
+    assert!(BatchPolicy::new(count(8), count(8), BatchPolicy::LONGEST_DELAY).is_ok());
+    assert!(BatchPolicy::new(count(8), count(8), Duration::MAX).is_err());
 }

@@ -1,0 +1,257 @@
+//! The rule that learns: whom it waits for, how long, and for whom it never does.
+
+use std::time::Duration;
+
+use tidegate_batcher::{Answer, Batch, Step};
+use tidegate_inference::{CloseReason, Deadline, ErrorKind};
+
+use crate::bench::{Bench, MS, answered, name, tensor};
+
+const US: Duration = Duration::from_micros(1);
+
+/// A weight-bound model: a batch of 8 takes half as long again as a single row.
+fn heavy(rows: usize) -> Duration {
+    5_600 * US + 400 * US * rows as u32
+}
+
+/// Rows in proportion to time: batches gain nothing.
+fn linear(rows: usize) -> Duration {
+    9 * MS * rows as u32
+}
+
+fn taught(curve: fn(usize) -> Duration) -> Bench {
+    Bench::taught(64, &[1, 2, 4, 8, 16, 32, 64].map(|rows| (rows, curve(rows))))
+}
+
+/// Callers of one instance that ask again as soon as they are answered, each `gap` after the one before.
+struct ClosedLoop {
+    bench: Bench,
+    curve: fn(usize) -> Duration,
+    gap: Duration,
+    waiting: Vec<Answer>,
+}
+
+impl ClosedLoop {
+    fn of(curve: fn(usize) -> Duration, gap: Duration) -> Self {
+        Self { bench: taught(curve), curve, gap, waiting: Vec::new() }
+    }
+
+    /// `callers` requests come, one after the other; a batch that is due in between goes. Says what went,
+    /// and how long the instance was idle with somebody waiting.
+    fn round(&mut self, callers: usize) -> (Vec<Batch>, Duration) {
+        let mut went = Vec::new();
+        let mut idle = Duration::ZERO;
+        for _ in 0..callers {
+            self.bench.later(self.gap);
+            self.waiting.push(self.bench.submit(1));
+            if went.is_empty() {
+                match self.bench.step() {
+                    Step::Dispatch(batch) => went.push(batch),
+                    Step::WaitUntil(until) => {
+                        assert!(until > self.bench.now, "a wait that is over already");
+                        idle += self.gap;
+                    }
+                    other => panic!("expected a batch or a wait, got {}", name(&other)),
+                }
+            }
+        }
+        while went.is_empty() {
+            match self.bench.step() {
+                Step::Dispatch(batch) => went.push(batch),
+                Step::WaitUntil(until) => {
+                    idle += until - self.bench.now;
+                    self.bench.now = until;
+                }
+                other => panic!("expected a batch, got {}", name(&other)),
+            }
+        }
+        (went, idle)
+    }
+
+    /// Runs what went; its callers come again in the next round.
+    fn run(&mut self, batches: Vec<Batch>) -> usize {
+        let mut answered = 0;
+        for batch in batches {
+            answered += batch.rows();
+            let took = (self.curve)(batch.rows());
+            self.bench.ran(batch, took);
+        }
+        self.waiting.retain_mut(|answer| futures_util::FutureExt::now_or_never(answer).is_none());
+        answered
+    }
+}
+
+#[test]
+fn a_lone_caller_never_waits() {
+    let mut lone = ClosedLoop::of(heavy, 100 * US);
+    for _ in 0..100 {
+        let (went, idle) = lone.round(1);
+        assert_eq!(idle, Duration::ZERO);
+        assert_eq!(lone.run(went), 1);
+    }
+}
+
+#[test]
+fn callers_that_were_answered_together_run_together_again() {
+    let mut crowd = ClosedLoop::of(heavy, 50 * US);
+    let mut coming = 8;
+    let mut rows = Vec::new();
+    for _ in 0..20 {
+        let (went, _) = crowd.round(coming);
+        coming = crowd.run(went);
+        rows.push(coming);
+    }
+    // At first the one that comes first leaves alone; then they are known.
+    assert_eq!(rows[0], 1);
+    assert_eq!(rows[5..], [8; 15]);
+}
+
+#[test]
+fn a_caller_that_left_is_missed_once() {
+    let mut crowd = ClosedLoop::of(heavy, 50 * US);
+    let mut coming = 8;
+    for _ in 0..10 {
+        let (went, _) = crowd.round(coming);
+        coming = crowd.run(went);
+    }
+    let (went, idle) = crowd.round(7);
+    assert!((Duration::ZERO..2 * MS).contains(&(idle - 7 * 50 * US)), "{idle:?}");
+    assert_eq!(went[0].closed_by(), CloseReason::Delay);
+    assert_eq!(crowd.run(went), 7);
+    let (went, idle) = crowd.round(7);
+    assert_eq!(idle, 6 * 50 * US);
+    assert_eq!((went[0].rows(), went[0].closed_by()), (7, CloseReason::Eager));
+}
+
+#[test]
+fn a_model_of_microseconds_waits_for_nobody() {
+    let mut crowd = ClosedLoop::of(|_| 10 * US, 5 * US);
+    let mut coming = 8;
+    for _ in 0..50 {
+        let (went, idle) = crowd.round(coming);
+        assert_eq!(idle, Duration::ZERO);
+        coming = crowd.run(went);
+    }
+}
+
+#[test]
+fn where_batches_gain_nothing_rows_run_one_by_one() {
+    let mut crowd = ClosedLoop::of(linear, 50 * US);
+    let mut coming = 8;
+    for _ in 0..50 {
+        let (went, idle) = crowd.round(coming);
+        assert_eq!((went[0].rows(), idle), (1, Duration::ZERO));
+        coming = crowd.run(went);
+    }
+}
+
+#[test]
+fn a_backlog_goes_in_batches_of_the_knee() {
+    let knee_at_8 = |rows: usize| if rows <= 8 { 8 * MS } else { MS * rows as u32 };
+    let mut bench = taught(knee_at_8);
+    let _answers: Vec<_> = (0..40).map(|_| bench.submit(1)).collect();
+    for _ in 0..5 {
+        let batch = bench.dispatched();
+        assert_eq!(batch.rows(), 8);
+        bench.ran(batch, 8 * MS);
+    }
+}
+
+#[test]
+fn an_unknown_model_is_run_eagerly() {
+    let mut bench = Bench::taught(64, &[]);
+    let _answers = [bench.submit(1), bench.submit(1)];
+    assert_eq!(bench.dispatched().rows(), 2);
+}
+
+#[test]
+fn idle_instances_share_what_waits_when_that_is_quicker() {
+    let mut bench = taught(|rows| MS + MS * rows as u32 / 2);
+    bench.batcher.set_instances(2);
+    let _answers: Vec<_> = (0..8).map(|_| bench.submit(1)).collect();
+    assert_eq!(bench.dispatched().rows(), 4);
+    assert_eq!(bench.dispatched().rows(), 4);
+    let mut bench = taught(|_| MS);
+    bench.batcher.set_instances(2);
+    let _answers: Vec<_> = (0..8).map(|_| bench.submit(1)).collect();
+    assert_eq!(bench.dispatched().rows(), 8);
+}
+
+#[test]
+fn nobody_is_waited_for_past_the_last_safe_moment() {
+    let mut crowd = ClosedLoop::of(heavy, 50 * US);
+    let mut coming = 8;
+    for _ in 0..10 {
+        let (went, _) = crowd.round(coming);
+        coming = crowd.run(went);
+    }
+    // One of the eight is back, and has hardly time enough for the run.
+    let bench = &mut crowd.bench;
+    let tight = Deadline::after(bench.now, heavy(2) * 5 / 4);
+    let _answer = bench.submit_until(tensor(&[1, 2], 0), tight).unwrap();
+    let until = match bench.step() {
+        Step::WaitUntil(until) => until,
+        Step::Dispatch(batch) => {
+            assert_eq!(batch.closed_by(), CloseReason::Deadline);
+            return;
+        }
+        other => panic!("expected a wait, got {}", name(&other)),
+    };
+    assert!(until + heavy(1) < tight.instant(), "the run would end past the deadline");
+    bench.now = until;
+    assert_eq!(bench.dispatched().closed_by(), CloseReason::Deadline);
+}
+
+#[test]
+fn a_batch_stops_growing_where_it_would_be_late_for_a_member() {
+    let mut bench = taught(|rows| MS * rows as u32 / 2 + 4 * MS);
+    let tight = Deadline::after(bench.now, 10 * MS);
+    let _tight = bench.submit_until(tensor(&[1, 2], 0), tight).unwrap();
+    let _others: Vec<_> = (0..40).map(|_| bench.submit(1)).collect();
+    let batch = bench.dispatched();
+    assert_eq!(batch.closed_by(), CloseReason::Deadline);
+    // 24 rows would take 16 ms.
+    assert!((2..=12).contains(&batch.rows()), "{}", batch.rows());
+}
+
+#[test]
+fn who_is_late_in_any_case_makes_nobody_elses_batch_small() {
+    let mut bench = taught(|rows| MS * rows as u32 / 2 + 4 * MS);
+    let mut terms = tidegate_batcher::Terms::from(Deadline::after(bench.now, 1000 * MS));
+    terms.target = Deadline::after(bench.now, MS);
+    let _late = bench.submit_on(tensor(&[1, 2], 0), terms).unwrap();
+    let _others: Vec<_> = (0..40).map(|_| bench.submit(1)).collect();
+    assert_eq!(bench.dispatched().rows(), 41);
+}
+
+#[test]
+fn a_request_whose_run_would_end_too_late_is_answered_and_not_run() {
+    let mut bench = taught(heavy);
+    let hopeless = bench.submit_until(tensor(&[1, 2], 0), Deadline::after(bench.now, MS)).unwrap();
+    let first = bench.submit(1);
+    let batch = bench.dispatched();
+    bench.ran(batch, heavy(2));
+    assert!(answered(first).is_ok());
+    drop(hopeless);
+    // Now a run has confirmed what is known.
+    let hopeless = bench.submit_until(tensor(&[1, 2], 0), Deadline::after(bench.now, MS)).unwrap();
+    bench.is_idle();
+    assert_eq!(answered(hopeless).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    // What no run has confirmed for a second is tried again: it may have become faster.
+    bench.later(1001 * MS);
+    let _tried = bench.submit_until(tensor(&[1, 2], 0), Deadline::after(bench.now, MS)).unwrap();
+    assert_eq!(bench.dispatched().rows(), 1);
+}
+
+#[test]
+fn the_forecast_counts_what_runs_and_what_waits() {
+    let mut bench = taught(|rows| if rows <= 8 { 8 * MS } else { MS * rows as u32 });
+    assert_eq!(bench.queue.predicted(1, None, bench.now), None);
+    let _answers: Vec<_> = (0..24).map(|_| bench.submit(1)).collect();
+    let running = bench.dispatched();
+    bench.later(2 * MS);
+    // 6 ms of the run are left, two batches wait, and one more takes 8 ms and a margin.
+    let predicted = bench.queue.predicted(1, None, bench.now).unwrap();
+    assert!((29 * MS..33 * MS).contains(&predicted), "{predicted:?}");
+    drop(running);
+}
