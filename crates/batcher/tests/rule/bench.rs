@@ -104,6 +104,7 @@ impl Bench {
         let mut buffers = InputBuffers::default();
         let outputs = batch
             .gather(&mut buffers)
+            .unwrap()
             .iter()
             .map(|view| {
                 let ViewData::Fixed(bytes) = view.data else { panic!("fixed data") };
