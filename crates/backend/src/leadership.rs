@@ -46,22 +46,19 @@ impl Leadership {
         let sweeping = Arc::downgrade(&leadership);
         if let Some(batcher) = &leadership.lock().batcher {
             batcher.on_full(move |now| {
-                if let Some(leadership) = sweeping.upgrade() {
-                    leadership.sweep(now);
-                }
+                sweeping.upgrade().is_some_and(|leadership| leadership.sweep(now))
             });
         }
         leadership
     }
 
     /// Rids the queue of requests that nobody waits for, if nobody has the lock; whoever has it does
-    /// as much.
-    fn sweep(&self, now: Instant) {
-        if let Ok(mut shift) = self.0.try_lock()
-            && let Some(batcher) = &mut shift.batcher
-        {
-            batcher.sweep(now);
-        }
+    /// as much. True when it was done here.
+    fn sweep(&self, now: Instant) -> bool {
+        let Ok(mut shift) = self.0.try_lock() else { return false };
+        let Some(batcher) = &mut shift.batcher else { return false };
+        batcher.sweep(now);
+        true
     }
 
     /// How many batches can run at the same time from now on.

@@ -47,8 +47,8 @@ pub struct Arrivals<T> {
     fenced: bool,
 }
 
-/// What is tried before a full queue refuses.
-pub type Sweep = Box<dyn Fn(Instant) + Send + Sync>;
+/// What is tried before a full queue refuses: true when the queue was searched.
+pub type Sweep = Box<dyn Fn(Instant) -> bool + Send + Sync>;
 
 impl<T> Arrivals<T> {
     pub fn new(capacity: usize) -> Self {
@@ -115,11 +115,9 @@ impl<T> Arrivals<T> {
         debug_assert!(first, "a queue has one batcher, which belongs to one group");
     }
 
-    /// Tries to make room.
-    pub fn sweep(&self, now: Instant) {
-        if let Some(sweep) = self.sweep.get() {
-            sweep(now);
-        }
+    /// Tries to make room; true when the queue was searched.
+    pub fn sweep(&self, now: Instant) -> bool {
+        self.sweep.get().is_some_and(|sweep| sweep(now))
     }
 
     /// Rows ever pushed.

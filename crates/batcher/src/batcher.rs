@@ -130,8 +130,8 @@ impl Batcher {
     }
 
     /// Called with the instant by whoever finds the queue full, before it gives up: somebody who can
-    /// lock the batcher should call [`Batcher::sweep`].
-    pub fn on_full(&self, sweep: impl Fn(Instant) + Send + Sync + 'static) {
+    /// lock the batcher should call [`Batcher::sweep`], and say whether it did.
+    pub fn on_full(&self, sweep: impl Fn(Instant) -> bool + Send + Sync + 'static) {
         self.arrivals.on_full(Box::new(sweep));
     }
 

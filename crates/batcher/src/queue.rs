@@ -177,6 +177,12 @@ impl Queue {
         })
     }
 
+    /// Answers the late and forgets the departed, also while nobody is free to lead. True when it was
+    /// done: not right after the last time, and not while somebody leads.
+    pub fn sweep(&self, now: Instant) -> bool {
+        self.may_sweep(now) && self.arrivals.sweep(now)
+    }
+
     /// Whoever moves the mark sweeps; the others of that moment do not.
     fn may_sweep(&self, now: Instant) -> bool {
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

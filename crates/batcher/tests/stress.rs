@@ -249,7 +249,7 @@ impl Round {
         let terms = Terms { deadline, target: Deadline::after(now, soon).min(deadline), priority };
         let answer = self.queue.submit(vec![input(request, rows, width)], terms, now)?;
         // Whatever it forecasts, it is not to panic.
-        self.queue.predicted(rows, now);
+        self.queue.predicted(rows, Some(priority), now);
         done.deadlines.push((request, deadline));
         if self.accepted.fetch_add(1, Ordering::Relaxed) + 1 == self.closes_at {
             self.queue.close();
@@ -286,11 +286,10 @@ impl Shift {
         let shift = Arc::new(Mutex::new(Self { batcher, sleepers: Vec::new() }));
         let sweeping = Arc::downgrade(&shift);
         lock(&shift).batcher.on_full(move |now| {
-            if let Some(shift) = sweeping.upgrade()
-                && let Ok(mut shift) = shift.try_lock()
-            {
-                shift.batcher.sweep(now);
-            }
+            let Some(shift) = sweeping.upgrade() else { return false };
+            let Ok(mut shift) = shift.try_lock() else { return false };
+            shift.batcher.sweep(now);
+            true
         });
         shift
     }

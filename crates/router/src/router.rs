@@ -1,11 +1,13 @@
 //! Admission and routing of one request: permit, version, checks, queue, answer.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tidegate_batcher::Terms;
+use tidegate_batcher::{Answer, Queue, Terms};
 use tidegate_inference::{
     Admission, Admitted, Catalog, Deadline, Error, ErrorKind, ModelName, Priority, Request,
     RequestHead, Response, Result, Signature, Stage, Tensor, Timeline, Version,
@@ -100,20 +102,35 @@ impl Passage {
         check_in_time(&lane.queue, self.rows, Some(priority), &self.terms, now)
             .inspect_err(|error| shed(lane, error, Shed::PredictedLate))?;
         timeline.stamp(Stage::Enqueued, now);
-        let answer = lane
+        let mut answer = lane
             .queue
             .submit(inputs, self.terms, now)
             .inspect_err(|error| shed(lane, error, Shed::QueueFull))?;
 
         let until = tokio::time::Instant::from_std(deadline.instant());
-        let answered = tokio::time::timeout_at(until, answer).await.map_err(|_| {
-            expired(deadline.left(timeline.received()), "in the queue or in execution")
-        })??;
+        let answered = match tokio::time::timeout_at(until, &mut answer).await {
+            Ok(answered) => answered?,
+            Err(_) => return Err(unanswered(&lane.queue, answer, deadline, &timeline)),
+        };
         answered.times.stamp(&mut timeline);
         timeline.set_batch(answered.batch);
         let all = answered.outputs();
         let outputs = if outputs.is_empty() { all } else { requested(&outputs, &all) };
         Ok(Response { outputs, timeline })
+    }
+}
+
+/// Nothing has come by the deadline. The queue is searched for the late, so that whoever still waits in it
+/// hears so from there; nobody else knows who is waiting and who is being run.
+fn unanswered(queue: &Queue, mut answer: Answer, deadline: Deadline, timeline: &Timeline) -> Error {
+    let searched = queue.sweep(Instant::now());
+    let mut context = Context::from_waker(Waker::noop());
+    match Pin::new(&mut answer).poll(&mut context) {
+        Poll::Ready(Err(error)) => error,
+        _ => {
+            let place = if searched { "in execution" } else { "in the queue or in execution" };
+            expired(deadline.left(timeline.received()), place)
+        }
     }
 }
 

@@ -96,6 +96,7 @@ fn a_full_queue_of_departed_callers_takes_the_next_one_while_a_run_goes_on() {
     let sweeping = Arc::downgrade(&batcher);
     batcher.lock().unwrap().on_full(move |now| {
         sweeping.upgrade().unwrap().lock().unwrap().sweep(now);
+        true
     });
     let submit = |now| {
         let deadline = tidegate_inference::Deadline::after(now, 60_000 * MS);

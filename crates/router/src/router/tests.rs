@@ -55,7 +55,7 @@ impl Site {
 
     /// Somebody waits, with so many rows; for as long as the answer is held.
     #[must_use]
-    fn waiting(&self, rows: usize) -> tidegate_batcher::Answer {
+    fn waiting(&self, rows: usize) -> Answer {
         let deadline = Deadline::after(self.start, 3600 * SECOND);
         self.lane.queue.submit(vec![tensor(rows)], deadline, self.start).unwrap()
     }
