@@ -20,9 +20,8 @@ use tidegate_loadtest::load::{Arrivals, Behaviour, Endpoint, Load, Transport};
 use tidegate_loadtest::question::Prepared;
 use tidegate_loadtest::target::{Arguments, Check, PreparedTarget, TargetOptions, prepare};
 
-use super::INSTANCES;
 use super::process::Gateway;
-use super::workload::{Name, Workload};
+use super::workload::{Name, Threads, Workload};
 use crate::Result;
 
 const READY: Duration = Duration::from_secs(60);
@@ -54,6 +53,7 @@ pub struct Bench {
     target: PreparedTarget,
     gateway: Gateway,
     bare: Bare,
+    protocol: Protocol,
     exchange: Exchange,
     callers: Vec<NonZeroUsize>,
     cells: Vec<Cell>,
@@ -62,7 +62,8 @@ pub struct Bench {
 /// Raw ONNX Runtime with so many rows in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell {
-    pub instances: usize,
+    pub threads: Threads,
+    /// Of each instance.
     pub batch: usize,
 }
 
@@ -95,27 +96,24 @@ pub struct OpenArm {
 
 impl Cell {
     pub fn rows_in_flight(self) -> usize {
-        self.instances * self.batch
+        self.threads.instances.get() * self.batch
     }
 
-    /// For each number of callers: all their rows in one batch, or divided among the instances; and one row alone.
-    fn all(callers: &[NonZeroUsize]) -> Vec<Self> {
-        let instances = INSTANCES.get();
-        let mut cells = vec![Self { instances: 1, batch: 1 }];
-        for callers in callers.iter().map(|callers| callers.get()) {
-            cells.push(Self { instances: 1, batch: callers });
-            if callers >= instances {
-                cells.push(Self { instances, batch: 1 });
-                cells.push(Self { instances, batch: callers / instances });
+    /// For each way to share the cores and each number of callers: all their rows, divided among the instances; and one row
+    /// alone.
+    fn all(ways: &[Threads], callers: &[NonZeroUsize]) -> Vec<Self> {
+        let one = NonZeroUsize::MIN;
+        let mut cells = Vec::new();
+        for &threads in ways {
+            let instances = threads.instances.get();
+            for callers in std::iter::once(&one).chain(callers).map(|callers| callers.get()) {
+                let cell = Self { threads, batch: callers / instances };
+                if callers >= instances && !cells.contains(&cell) {
+                    cells.push(cell);
+                }
             }
         }
-        let mut unique: Vec<Self> = Vec::new();
-        for cell in cells {
-            if !unique.contains(&cell) {
-                unique.push(cell);
-            }
-        }
-        unique
+        cells
     }
 }
 
@@ -137,15 +135,17 @@ impl Bench {
         // The bare server answers what the gateway does, so that its answers cost the generator as much to judge.
         let answer = once(&endpoint, Transport::Http1, Method::POST, &question.request, TIMEOUT)?;
         let program = std::env::current_exe()?;
-        let bare = Bare::start(&program, Protocol::Http, &answer.body, available_parallelism()?)?;
+        let protocol = if workload.binary { Protocol::Http } else { Protocol::Json };
+        let bare = Bare::start(&program, protocol, &answer.body, available_parallelism()?)?;
         // Of a binary answer its header says how to read it, which the bare server does not send.
         let wire = match workload.binary {
             true => Arc::new(OfLength(answer.body.len())),
             false => Arc::clone(&target.wire),
         };
         let exchange = Exchange { question, wire };
-        let (callers, cells) = (callers.to_vec(), Cell::all(callers));
-        Ok(Self { workload, target, gateway, bare, exchange, callers, cells })
+        let ways: Vec<Threads> = workload.raw.iter().map(|(threads, _)| *threads).collect();
+        let (callers, cells) = (callers.to_vec(), Cell::all(&ways, callers));
+        Ok(Self { workload, target, gateway, bare, protocol, exchange, callers, cells })
     }
 
     pub fn case(&mut self, pace: &Pace, progress: &mut dyn FnMut(&str)) -> Result<Case> {
@@ -189,13 +189,16 @@ impl Bench {
         case: &mut Case,
     ) -> Result<()> {
         for ((cell, inputs), arm) in batches.iter().zip(&mut case.raw) {
-            let raw = &mut self.workload.raw;
-            arm.runs.push(raw.run(inputs, cell.batch, cell.instances, pace.baseline())?);
+            let ways = self.workload.raw.iter_mut();
+            for (_, raw) in ways.filter(|(threads, _)| *threads == cell.threads) {
+                let instances = cell.threads.instances.get();
+                arm.runs.push(raw.run(inputs, cell.batch, instances, pace.baseline())?);
+            }
         }
         let mut capacity: f64 = 0.0;
         for (&callers, arm) in self.callers.iter().zip(&mut case.closed) {
             let (bare, exchange) = (&self.bare, &self.exchange);
-            arm.bare.push(closed_loop(bare, Protocol::Http, exchange, callers, pace.baseline())?);
+            arm.bare.push(closed_loop(bare, self.protocol, exchange, callers, pace.baseline())?);
             let callers = callers.get();
             let run = self.gateway(Arrivals::Closed { callers }, callers, pace.time)?;
             capacity = capacity.max(run.throughput);
@@ -260,10 +263,13 @@ mod tests {
     #[test]
     fn raw_never_has_more_rows_in_flight_than_there_are_callers() {
         let callers = [1, 8, 33].map(|callers| NonZeroUsize::new(callers).unwrap());
-        let cells = Cell::all(&callers);
+        let two = NonZeroUsize::new(2).unwrap();
+        let wide = Threads { instances: NonZeroUsize::MIN, intra_op: two };
+        let narrow = Threads { instances: two, intra_op: NonZeroUsize::MIN };
+        let cells = Cell::all(&[wide, narrow], &callers);
         let shown: Vec<(usize, usize)> =
-            cells.iter().map(|cell| (cell.instances, cell.batch)).collect();
-        assert_eq!(shown, [(1, 1), (1, 8), (2, 1), (2, 4), (1, 33), (2, 16)]);
+            cells.iter().map(|cell| (cell.threads.instances.get(), cell.batch)).collect();
+        assert_eq!(shown, [(1, 1), (1, 8), (1, 33), (2, 4), (2, 16)]);
         assert!(cells.iter().all(|cell| cell.rows_in_flight() <= 33));
     }
 }

@@ -2,8 +2,8 @@
 //! for many, and for callers who do not wait for each other?
 //!
 //! Baselines, interleaved with the gateway in the same run: raw ONNX Runtime, with at most as many rows in flight as there are
-//! callers (what the model allows); a bare hyper server that reads the same bodies and answers the same bytes (what HTTP
-//! allows). Beside them stand the targets that the project has set itself.
+//! callers (what the model allows); a bare hyper server that reads the same bodies and answers the same bytes, JSON parsed and
+//! written by serde_json (what HTTP allows). Beside them stand the targets that the project has set itself.
 //!
 //! Generator and server share the machine, so the CPU of each is shown, and a run in which the generator was the limit
 //! is marked.
@@ -19,17 +19,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use tidegate_backend::LoadOptions;
 use tidegate_backend_ort::{LibrarySearch, OrtBackend, OrtRuntime};
 
 use crate::Result;
 use crate::output::progress;
 use measure::{Bench, Pace};
 use workload::{Folders, Name, Workload};
-
-/// The gateway's defaults, which its copy of each model is loaded with.
-const INSTANCES: NonZeroUsize = NonZeroUsize::new(2).expect("two is not zero");
-const INTRA_OP_THREADS: NonZeroUsize = NonZeroUsize::MIN;
 
 #[derive(Debug, clap::Args)]
 pub struct Options {
@@ -85,12 +80,11 @@ pub fn run(options: &Options) -> Result<()> {
         None => std::env::current_exe()?.with_file_name("tidegate"),
     };
     let backend = OrtBackend::new(OrtRuntime::open(&LibrarySearch::from_environment(None))?);
-    let load = LoadOptions { instances: INSTANCES, intra_op_threads: INTRA_OP_THREADS };
     let mut cases = Vec::new();
     for (index, &name) in options.models.iter().enumerate() {
         let at = format!("model {} of {}, {name:?}", index + 1, options.models.len());
         progress(&format!("{at}: starting"));
-        let workload = Workload::load(name, &options.folders, &backend, &load)?;
+        let workload = Workload::load(name, &options.folders, &backend)?;
         let mut bench = Bench::start(workload, &program, &options.callers)?;
         cases.push(bench.case(&pace, &mut |line| progress(&format!("{at}: {line}")))?);
     }

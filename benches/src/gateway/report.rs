@@ -9,9 +9,10 @@ use tidegate_loadtest::histogram::Recorded;
 use tidegate_loadtest::report::{machine, rfc3339};
 use tidegate_loadtest::statistics::median;
 
-use super::measure::{Case, ClosedArm, OpenArm, Pace, RawArm};
+use super::measure::{Case, Cell, ClosedArm, OpenArm, Pace, RawArm};
+use super::plots;
 use super::to_beat::{Measured, to_beat};
-use super::{INSTANCES, INTRA_OP_THREADS, plots};
+use super::workload::Threads;
 use crate::Result;
 use crate::output::{Table, figure, grouped, progress};
 
@@ -46,12 +47,12 @@ fn markdown(cases: &[Case], pace: &Pace, started: SystemTime) -> String {
          {processor}, {cores} cores, {memory:.0} GiB, {system}; {date}; `tidegate-benches {command}`\n\n\
          Medians of {rounds} rounds; each loads the gateway for {seconds} s and every baseline for half of it, one arm after \
          the other. The generator's thread shares the {cores} cores, its part is shown. The gateway runs with its defaults: one \
-         configuration for all. ONNX Runtime {ort}, {INSTANCES} instances of {INTRA_OP_THREADS} thread each, the gateway and \
-         the raw loop alike. Every answer was checked.\n\n\
+         configuration for all. ONNX Runtime {ort}. Every answer was checked.\n\n\
          *callers*: a closed loop, whose latencies say nothing about a rate. *Poisson*: an open loop at a share of the best closed loop of its round; \
          latency from the intended send time. *raw*: rows/s of ONNX Runtime in a loop with at most as many rows in flight as \
-         there are callers, in the best way to divide them (instances x batch). *bare*: a hyper server that reads the same body \
-         and answers the same bytes. Shares and ratios are medians of the rounds' own. CPU is user and system time of the \
+         there are callers, in the best way to share the cores (instances x threads in a run x batch). *less generator*: the share of \
+         what raw would give on the cores that the generator left. *bare*: a hyper server that reads the same body and answers the \
+         same bytes; JSON is parsed and written by serde_json. Shares and ratios are medians of the rounds' own. CPU is user and system time of the \
          server's process. † marks runs that are not to be believed, with the reason below.\n\n",
         processor = machine.processor,
         memory = machine.memory_bytes as f64 / f64::from(1 << 30),
@@ -73,6 +74,7 @@ fn markdown(cases: &[Case], pace: &Pace, started: SystemTime) -> String {
             "rows/batch",
             "raw rows/s",
             "share of raw",
+            "less generator",
             "bare requests/s",
             "bare CPU µs/request",
             "ratio to bare",
@@ -80,7 +82,7 @@ fn markdown(cases: &[Case], pace: &Pace, started: SystemTime) -> String {
         ],
     );
     for case in cases {
-        case.closed.iter().for_each(|arm| table.row(closed_row(case, arm)));
+        case.closed.iter().for_each(|arm| table.row(closed_row(case, arm, cores as f64)));
         case.open.iter().for_each(|arm| table.row(open_row(case, arm)));
     }
     markdown += &table.into_markdown();
@@ -91,7 +93,7 @@ fn markdown(cases: &[Case], pace: &Pace, started: SystemTime) -> String {
     markdown
 }
 
-fn closed_row(case: &Case, arm: &ClosedArm) -> [String; 15] {
+fn closed_row(case: &Case, arm: &ClosedArm, cores: f64) -> [String; 16] {
     let latency = together(arm.gateway.iter().map(Run::best_latency));
     let raw = best_raw(case, arm.callers);
     let share = |raw: &RawArm| {
@@ -100,11 +102,22 @@ fn closed_row(case: &Case, arm: &ClosedArm) -> [String; 15] {
     };
     let share_of_raw = raw.map_or(f64::NAN, share);
     let pairs = || arm.gateway.iter().zip(&arm.bare);
+    let left = |run: &Run| (cores - run.generator.cpu_cores) / cores;
+    let without_generator = |raw: &RawArm| {
+        let pairs = arm.gateway.iter().zip(&raw.runs);
+        median(pairs.map(|(run, raw)| run.rows_throughput / raw.rows_per_second / left(run)))
+    };
+    let share_without_generator = raw.map_or(f64::NAN, without_generator);
+    let ratio_to_bare = median(pairs().map(|(gateway, bare)| gateway.throughput / bare.throughput));
     let measured = Measured {
         callers: arm.callers,
         cpu_us_per_request: cpu(&arm.gateway),
-        share_of_raw,
+        ratio_to_bare,
+        bare_cpu_us_per_request: cpu(&arm.bare),
+        share_of_raw: share_without_generator,
         above_raw_us: above_raw_us(case, arm),
+        raw_us: alone(case)
+            .map_or(f64::NAN, |alone| median(alone.runs.iter().map(|run| run.times.ms(0.5) * 1e3))),
     };
     [
         format!("{} {}", case.model, case.wire),
@@ -114,21 +127,19 @@ fn closed_row(case: &Case, arm: &ClosedArm) -> [String; 15] {
         figure(latency.ms(0.99)),
         grouped(i64::try_from(latency.len()).unwrap_or(i64::MAX)),
         figure(cpu(&arm.gateway)),
-        cores(&arm.gateway),
+        generators_cores(&arm.gateway),
         rows_per_batch(&arm.gateway),
         raw.map_or_else(|| "-".to_owned(), shown_raw),
         share_shown(share_of_raw),
+        share_shown(share_without_generator),
         marked(rate(&arm.bare), &arm.bare),
         figure(cpu(&arm.bare)),
-        format!(
-            "{:.3}",
-            median(pairs().map(|(gateway, bare)| gateway.throughput / bare.throughput))
-        ),
+        format!("{ratio_to_bare:.3}"),
         to_beat(case.name, &measured).unwrap_or_default(),
     ]
 }
 
-fn open_row(case: &Case, arm: &OpenArm) -> [String; 15] {
+fn open_row(case: &Case, arm: &OpenArm) -> [String; 16] {
     let latency = together(arm.gateway.iter().map(Run::best_latency));
     let offered = median(arm.gateway.iter().filter_map(|run| run.arrivals.offered_rate));
     let none = || "-".to_owned();
@@ -140,8 +151,9 @@ fn open_row(case: &Case, arm: &OpenArm) -> [String; 15] {
         figure(latency.ms(0.99)),
         grouped(i64::try_from(latency.len()).unwrap_or(i64::MAX)),
         figure(cpu(&arm.gateway)),
-        cores(&arm.gateway),
+        generators_cores(&arm.gateway),
         rows_per_batch(&arm.gateway),
+        none(),
         none(),
         none(),
         none(),
@@ -162,16 +174,20 @@ fn raw_rate(arm: &RawArm) -> f64 {
 }
 
 fn shown_raw(arm: &RawArm) -> String {
-    format!("{} ({}x{})", figure(raw_rate(arm)), arm.cell.instances, arm.cell.batch)
+    let Cell { threads: Threads { instances, intra_op }, batch } = arm.cell;
+    format!("{} ({instances}x{intra_op}x{batch})", figure(raw_rate(arm)))
 }
 
 /// p50 of the callers, less p50 of one row alone.
 fn above_raw_us(case: &Case, arm: &ClosedArm) -> f64 {
-    let Some(alone) = case.raw.iter().find(|arm| arm.cell.rows_in_flight() == 1) else {
-        return f64::NAN;
-    };
+    let Some(alone) = alone(case) else { return f64::NAN };
     let pairs = arm.gateway.iter().zip(&alone.runs);
     median(pairs.map(|(run, raw)| (run.best_latency().p50_ms - raw.times.ms(0.5)) * 1e3))
+}
+
+/// One row alone, on all cores.
+fn alone(case: &Case) -> Option<&RawArm> {
+    case.raw.iter().find(|arm| arm.cell.rows_in_flight() == 1)
 }
 
 fn together<'a>(latencies: impl Iterator<Item = &'a Latency>) -> Recorded {
@@ -190,7 +206,7 @@ fn cpu(runs: &[Run]) -> f64 {
     median(runs.iter().filter_map(|run| run.server.cpu_us_per_request))
 }
 
-fn cores(runs: &[Run]) -> String {
+fn generators_cores(runs: &[Run]) -> String {
     format!("{:.2}", median(runs.iter().map(|run| run.generator.cpu_cores)))
 }
 
@@ -229,18 +245,20 @@ fn doubt(model: &str, load: &str, runs: &[Run]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::time::Duration;
 
-    use super::super::measure::Cell;
     use super::super::workload::Name;
     use super::*;
     use tidegate_loadtest::ceiling::RawRun;
 
     fn raw(instances: usize, batch: usize, rows_per_second: f64) -> RawArm {
+        let count = |number| NonZeroUsize::new(number).unwrap();
+        let threads = Threads { instances: count(instances), intra_op: count(3 - instances) };
         let mut times = Recorded::default();
         times.record(Duration::from_millis(1));
         let run = RawRun { rows_per_second, times, rows: 1, cpu: None };
-        RawArm { cell: Cell { instances, batch }, runs: vec![run] }
+        RawArm { cell: Cell { threads, batch }, runs: vec![run] }
     }
 
     #[test]
@@ -254,9 +272,9 @@ mod tests {
             open: Vec::new(),
         };
         let best = |callers| best_raw(&case, callers).map(shown_raw);
-        assert_eq!(best(1).unwrap(), "100 (1x1)");
-        assert_eq!(best(8).unwrap(), "900 (1x8)");
-        assert_eq!(best(64).unwrap(), "1,900 (2x16)");
+        assert_eq!(best(1).unwrap(), "100 (1x2x1)");
+        assert_eq!(best(8).unwrap(), "900 (1x2x8)");
+        assert_eq!(best(64).unwrap(), "1,900 (2x1x16)");
         assert_eq!(best(0), None);
     }
 

@@ -5,7 +5,9 @@
 //! digits       the demo, 64 numbers, V2 JSON: small, as most models that are not on a GPU
 //! orientation  a real convolutional network on images, V2 binary: compute-bound from the first row
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use tidegate_backend::{Backend, LoadOptions};
 use tidegate_backend_ort::OrtBackend;
@@ -41,17 +43,33 @@ pub struct Workload {
     /// Whether tensors travel in binary form.
     pub binary: bool,
     pub repository: PathBuf,
-    pub raw: Raw,
+    /// The ways to share the cores: so many instances, each with so many threads.
+    pub raw: Vec<(Threads, Raw)>,
     pub inputs: Inputs,
 }
 
+/// How a copy of the model uses the cores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threads {
+    pub instances: NonZeroUsize,
+    /// In each run.
+    pub intra_op: NonZeroUsize,
+}
+
+impl Threads {
+    /// One run after the other on all cores, and a run on each core.
+    fn all(cores: NonZeroUsize) -> Vec<Self> {
+        let one = NonZeroUsize::MIN;
+        let mut all = vec![Self { instances: one, intra_op: cores }];
+        if cores > one {
+            all.push(Self { instances: cores, intra_op: one });
+        }
+        all
+    }
+}
+
 impl Workload {
-    pub fn load(
-        name: Name,
-        folders: &Folders,
-        backend: &OrtBackend,
-        options: &LoadOptions,
-    ) -> Result<Self> {
+    pub fn load(name: Name, folders: &Folders, backend: &OrtBackend) -> Result<Self> {
         let bench_models = folders.bench_models.clone();
         let (model, version, binary, repository) = match name {
             Name::Tiny => ("tiny", 1, false, bench_models),
@@ -60,9 +78,17 @@ impl Workload {
             Name::Orientation => ("orientation", 1, true, bench_models),
         };
         let folder = repository.join(model).join(version.to_string());
-        let raw = Raw::new(backend.load(&folder, options))
-            .map_err(|error| format!("{}: {error}; `make bench` makes it", folder.display()))?;
-        let inputs = Inputs::new(&raw.signature, &[], SEED)?;
+        let load = |threads: Threads| -> Result<(Threads, Raw)> {
+            let Threads { instances, intra_op } = threads;
+            let options = LoadOptions { instances, intra_op_threads: intra_op };
+            let raw = Raw::new(backend.load(&folder, &options))
+                .map_err(|error| format!("{}: {error}; `make bench` makes it", folder.display()))?;
+            Ok((threads, raw))
+        };
+        let raw: Vec<_> =
+            Threads::all(available_parallelism()?).into_iter().map(load).collect::<Result<_>>()?;
+        let (_, first) = raw.first().ok_or("there is a way to share the cores")?;
+        let inputs = Inputs::new(&first.signature, &[], SEED)?;
         Ok(Self { name, model, version, binary, repository, raw, inputs })
     }
 

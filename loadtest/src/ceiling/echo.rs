@@ -41,7 +41,7 @@ pub fn closed_loop(
 ) -> Result<Run, Failure> {
     let callers = callers.get();
     let (transport, connections) = match protocol {
-        Protocol::Http => (Transport::Http1, callers),
+        Protocol::Http | Protocol::Json => (Transport::Http1, callers),
         Protocol::Grpc => {
             let connections = callers.min(CHANNELS);
             (Transport::Http2 { streams: callers.div_ceil(connections) }, connections)

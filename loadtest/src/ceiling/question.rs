@@ -34,7 +34,7 @@ impl Conversation {
             written(inputs, outputs, binary).or_else(|_| written(inputs, outputs, true))?;
         let mut headers = HeaderMap::new();
         let (path, body, length) = match protocol {
-            Protocol::Http => {
+            Protocol::Http | Protocol::Json => {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 ("/v2/models/model/infer", body, answer.len())
             }

@@ -1,5 +1,6 @@
 //! The baseline "what the wire can do": a server that reads the same body, throws it away and answers the same bytes, over
-//! HTTP/1.1 on hyper alone or over gRPC on tonic. There is no model, no queue and no reading of formats behind it.
+//! HTTP/1.1 on hyper alone or over gRPC on tonic. There is no model, no queue and no reading of formats behind it, but for
+//! the one mode that parses and writes JSON.
 //!
 //! It runs as a process of its own so that its CPU time can be told from the generator's. It is given its answer on stdin,
 //! says its address in its first line on stdout, and ends when its stdin does: with whoever started it, however that one
@@ -7,6 +8,7 @@
 
 mod grpc;
 mod http;
+mod json;
 mod process;
 
 use std::io::{Read, Write};
@@ -37,6 +39,8 @@ pub struct Arguments {
 pub enum Protocol {
     /// HTTP/1.1, on hyper
     Http,
+    /// The same, with the Open Inference Protocol's JSON parsed and written by serde_json
+    Json,
     /// gRPC over HTTP/2 without TLS, on tonic
     Grpc,
 }
@@ -45,6 +49,7 @@ impl Protocol {
     pub fn name(self) -> &'static str {
         match self {
             Self::Http => "http",
+            Self::Json => "json",
             Self::Grpc => "grpc",
         }
     }
@@ -91,6 +96,7 @@ async fn connection(stream: TcpStream, protocol: Protocol, answer: Bytes) {
     // An error is a client that hung up, which is how every connection here ends.
     match protocol {
         Protocol::Http => drop(http::connection(stream, answer).await),
+        Protocol::Json => drop(json::connection(stream, answer).await),
         Protocol::Grpc => drop(grpc::connection(stream, answer).await),
     }
 }
@@ -123,8 +129,9 @@ mod tests {
     }
 
     #[test]
-    fn both_protocols_are_answered_as_their_clients_expect() {
+    fn every_protocol_is_answered_as_its_clients_expect() {
         assert_eq!(ending(Protocol::Http, Transport::Http1, 0), Ending::Right);
+        assert_eq!(ending(Protocol::Json, Transport::Http1, 0), Ending::Right);
         let http2 = Transport::Http2 { streams: 4 };
         assert_eq!(ending(Protocol::Grpc, http2, 0), Ending::Right);
     }
