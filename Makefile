@@ -23,7 +23,7 @@ SCENARIOS ?= $(filter-out %/poison-in-the-model.toml,$(wildcard loadtest/scenari
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
 .PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance \
-	scenarios bench bench-harness bench-peers bench-models clean-deps
+	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -99,7 +99,11 @@ bench: build loadtest bench-models ## the ceiling (raw ONNX Runtime, bare HTTP a
 	export ORT_DYLIB_PATH="$(ORT)"
 	$(LOADTEST) ceiling .deps/bench-models/heavy/1/model.onnx --rounds 3 --time 300ms
 	$(BENCHES) gateway $(BENCH_ARGS)
-	$(BENCHES) queue
+	$(BENCHES) micro queue
+
+bench-micro: ## the small parts, each against a baseline: queue, wake-up, rows, JSON, routing; counts instructions under valgrind
+	@cargo build --profile release-fast --locked -p tidegate-benches
+	$(BENCHES) micro $(BENCH_ARGS)
 
 bench-harness: ## the load-test harness against servers of known latency, beside wrk and oha where they are installed
 	@cargo build --profile release-fast --locked -p tidegate-benches

@@ -3,7 +3,7 @@
 //!
 //! `tidegate-benches gateway`: what does the way from HTTP to the model and back cost?
 //! `tidegate-benches harness`: does the load-test harness tell the truth?
-//! `tidegate-benches queue`: what does our queue cost over a bare ring?
+//! `tidegate-benches micro`: what do the small parts cost: queue, wake-up, rows, JSON, routing?
 //! `tidegate-benches peers`: what do other inference servers do with the same load?
 //!
 //! Nothing here is asserted: the figures are for people to read. What is checked is that the
@@ -11,9 +11,9 @@
 
 mod gateway;
 mod harness;
+mod micro;
 mod output;
 mod peers;
-mod queue;
 
 use std::process::ExitCode;
 
@@ -41,13 +41,16 @@ enum Command {
     Gateway(gateway::Options),
     /// The load-test harness against servers whose latencies are known, and against other generators
     Harness(harness::Options),
-    /// The batcher's queue against crossbeam's ArrayQueue and tokio's mpsc
-    Queue(queue::Options),
+    /// Queue, wake-up, gather and scatter, JSON, routing: each against a baseline of its own
+    Micro(micro::Options),
     /// The gateway against other inference servers
     Peers(peers::Options),
     /// Keeps one server, with everything it starts; `peers` starts it
     #[command(hide = true)]
     Keep(peers::keeper::Options),
+    /// Does one thing so many times; `micro` starts it to count its instructions
+    #[command(hide = true)]
+    Operate(micro::Operate),
     /// The server that reads and answers, and does nothing else; others start it
     #[command(hide = true)]
     Bare(bare::Arguments),
@@ -62,7 +65,8 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Gateway(options) => gateway::run(&options),
         Command::Harness(options) => harness::run(&options),
-        Command::Queue(options) => queue::run(&options),
+        Command::Micro(options) => micro::run(&options),
+        Command::Operate(options) => micro::operate(&options),
         Command::Peers(options) => peers::run(&options),
         Command::Keep(options) => peers::keeper::run(&options),
         Command::Bare(options) => bare::run(&options).map(drop).map_err(Error::from),

@@ -1,11 +1,13 @@
-//! Items from producers to one consumer, and nothing else. Whoever finds a ring full or empty yields
-//! and asks again, so these arms time the queues and not the sleeping; tokio's is used as it is
-//! meant to be.
+//! Items from producers to one consumer, and nothing else. Whoever finds a ring or the deque full or
+//! empty yields and asks again, so these arms time the queues and not the sleeping; the channels are
+//! used as they are meant to be, and may park.
 
-use std::sync::Barrier;
+use std::collections::VecDeque;
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam::channel;
 use crossbeam::queue::ArrayQueue;
 use tidegate_batcher::Arrivals;
 use tokio::sync::mpsc;
@@ -14,7 +16,7 @@ use super::CAPACITY;
 use super::wait::{block_on, insist};
 
 /// A request's worth of words.
-type Item = [u64; 8];
+pub type Item = [u64; 8];
 
 pub fn array_queue(producers: usize, each: usize) -> Duration {
     let queue = ArrayQueue::new(CAPACITY);
@@ -42,6 +44,38 @@ pub fn arrivals(producers: usize, each: usize) -> Duration {
             for _ in 0..producers * each {
                 insist(|| arrivals.pop());
                 arrivals.release(1);
+            }
+        },
+        each,
+    )
+}
+
+pub fn crossbeam_channel(producers: usize, each: usize) -> Duration {
+    let (sender, receiver) = channel::bounded(CAPACITY);
+    timed(
+        producers,
+        |item| sender.send(item).expect("the receiver outlives the senders"),
+        || {
+            for _ in 0..producers * each {
+                receiver.recv().expect("the senders outlive the receiver");
+            }
+        },
+        each,
+    )
+}
+
+pub fn mutex_deque(producers: usize, each: usize) -> Duration {
+    let queue = Mutex::new(VecDeque::with_capacity(CAPACITY));
+    let push = |item| {
+        let mut queue = queue.lock().expect("nobody panics while holding it");
+        (queue.len() < CAPACITY).then(|| queue.push_back(item))
+    };
+    timed(
+        producers,
+        |item| insist(|| push(item)),
+        || {
+            for _ in 0..producers * each {
+                insist(|| queue.lock().expect("nobody panics while holding it").pop_front());
             }
         },
         each,

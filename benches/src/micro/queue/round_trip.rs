@@ -6,27 +6,28 @@
 //! tell apart, no deadlines, no callers that leave and no places to give back.
 
 use std::num::NonZeroUsize;
+use std::task::Context;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_batcher::{
-    BatchPolicy, Batcher, Batching, InputAxis, RowLayout, RunTimes, Step, concat_rows, queue,
+    BatchPolicy, Batcher, Batching, InputAxis, RowLayout, Run, RunTimes, Step, concat_rows, queue,
     slice_rows,
 };
 use tidegate_inference::{DataType, Deadline, Shape, Tensor, TensorData};
 use tokio::sync::{mpsc, oneshot};
 
 use super::CAPACITY;
-use super::wait::{block_on, block_on_poll};
+use super::wait::{block_on, block_on_poll, unparker};
 
 /// Requests that a producer has under way.
 const WINDOW: usize = 32;
-const BATCH: NonZeroUsize = NonZeroUsize::new(8).expect("eight is not zero");
 const MAX_BATCH: NonZeroUsize = NonZeroUsize::new(64).expect("sixty-four is not zero");
 
 pub fn queue_and_batcher(producers: usize, each: usize) -> Duration {
-    let policy = BatchPolicy::new(BATCH, MAX_BATCH, Duration::ZERO).expect("target below cap");
+    // As the gateway has it by default.
+    let policy = BatchPolicy::adaptive(MAX_BATCH);
     let layout = RowLayout { inputs: vec![InputAxis::Rows(0)], outputs: vec![0] };
     let capacity = NonZeroUsize::new(CAPACITY).expect("a constant above zero");
     let (queue, batcher) = queue(Batching::Rows { layout, policy }, capacity);
@@ -45,7 +46,7 @@ pub fn queue_and_batcher(producers: usize, each: usize) -> Duration {
                         };
                         let answers: Vec<_> = (0..window).map(submit).collect();
                         for answer in answers {
-                            block_on(answer).expect("every request is answered");
+                            block_on(answer).expect("every request is answered").outputs();
                         }
                     });
                 });
@@ -58,6 +59,7 @@ pub fn queue_and_batcher(producers: usize, each: usize) -> Duration {
 
 fn answer_batches(mut batcher: Batcher) {
     let outputs = concat_rows(0, &vec![row(); MAX_BATCH.get()]);
+    let waker = unparker();
     loop {
         let now = Instant::now();
         match batcher.step(now) {
@@ -65,11 +67,19 @@ fn answer_batches(mut batcher: Batcher) {
                 let output = slice_rows(&outputs, 0, 0..batch.rows());
                 let times =
                     RunTimes { dispatched: now, gathered: now, executed: now, scattered: now };
+                let ticket = batch.ticket();
                 batch.scatter(vec![output], times);
+                let end = Instant::now();
+                let run = Run { execution: Some(end - now), ..Run::default() };
+                batcher.finished(ticket, run, end);
             }
-            Step::WaitUntil(_) | Step::Idle => {
-                block_on_poll(|context| batcher.poll_news(context));
+            Step::WaitUntil(until) => {
+                let context = &mut Context::from_waker(&waker);
+                if batcher.poll_news(context).is_pending() {
+                    thread::park_timeout(until.saturating_duration_since(Instant::now()));
+                }
             }
+            Step::Idle => block_on_poll(|context| batcher.poll_news(context)),
             Step::Closed => return,
         }
     }

@@ -18,7 +18,7 @@ pub fn insist<T>(mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// Parks until ready.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let waker = unparker();
     let mut context = Context::from_waker(&waker);
     let mut future = std::pin::pin!(future);
     loop {
@@ -32,6 +32,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// [`block_on`] for what is polled by a method.
 pub fn block_on_poll<T>(poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     block_on(poll_fn(poll))
+}
+
+/// Wakes the thread that asks for it.
+pub fn unparker() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
 }
 
 struct Unpark(Thread);
