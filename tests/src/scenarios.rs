@@ -145,6 +145,13 @@ fn malformed_requests_are_told_so_and_good_ones_are_unharmed() {
 }
 
 #[test]
+fn a_request_that_makes_the_model_fail_harms_nobody_but_itself() {
+    if let Some(played) = play("poison-in-the-model", &[], 0.25, 1.0) {
+        played.must_pass();
+    }
+}
+
+#[test]
 fn one_model_gives_the_same_answers_in_every_protocol() {
     if let Some(played) = play("mixed-protocols", &[], 0.25, 0.25) {
         played.must_pass();
