@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use tidegate_inference::{
     Admission, Admitted, Deadline, Error, ErrorKind, Request, RequestHead, Response, Stage, Tensor,
-    Timeline,
+    TensorData, Timeline,
 };
 use tidegate_proto::JsonLimits;
 use tidegate_proto::open_inference::{Encoded, JSON_LENGTH_HEADER};
@@ -169,8 +169,11 @@ impl<A: Admission> Ingress<A> {
             body = self.inflate(encoding, body).await.map_err(failed)?;
             admitted.grow(body.len().saturating_sub(sent)).map_err(failed)?;
         }
+        let paid = body.len();
         let Decoded { inputs, outputs, parameters, form } =
             self.decode(format, body, admitted).await?;
+        let decoded: usize = inputs.iter().map(memory_of).sum();
+        admitted.grow(decoded.saturating_sub(paid)).map_err(failed)?;
         let received = exchange.received;
         let timeout = timeout::in_parameters(&parameters).map_err(failed)?;
         let deadline = timeout.map(|timeout| Deadline::after(received, timeout));
@@ -262,6 +265,16 @@ fn late<P: Admitted>(admitted: &P, timeline: &Timeline) -> Error {
         admitted.model(),
         admitted.version()
     ))
+}
+
+/// Values may take more room than their text: `0,` is two bytes and an FP64 eight, `"",` is three and a
+/// string's place four times eight.
+fn memory_of(tensor: &Tensor) -> usize {
+    let places = match tensor.data() {
+        TensorData::Fixed(_) => 0,
+        TensorData::Strings(strings) => strings.len() * size_of::<Bytes>(),
+    };
+    tensor.byte_size() + places
 }
 
 /// Answers an error; what is left of the body is read away or the connection ends. Boxed by its callers,

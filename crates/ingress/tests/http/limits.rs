@@ -93,6 +93,25 @@ async fn a_chunked_body_pays_as_it_grows() {
 }
 
 #[tokio::test]
+async fn numbers_that_are_larger_than_their_text_are_paid_for() {
+    let models = [("poor", Behaviour::Bytes(3_000)), ("rich", Behaviour::Bytes(10_000))];
+    let server = Server::start(IngressConfig::default(), &models).await;
+    let zeros = vec!["0"; 1_000].join(",");
+    let body = format!(
+        r#"{{"inputs":[{{"name":"x","shape":[500,2],"datatype":"FP32","data":[{zeros}]}}]}}"#
+    );
+    assert!(body.len() < 3_000, "the text alone would be let in");
+    let mut caller = server.caller().await;
+    for (model, status) in [("poor", 429), ("rich", 200)] {
+        let path = format!("/v2/models/{model}/infer");
+        let answer = caller.send(Method::POST, &path, &[], body.clone()).await;
+        assert_eq!(answer.status, status, "{model}");
+    }
+    server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_head_over_the_limit_is_431() {
     let server = with(IngressConfig { max_header_size: 1000, ..IngressConfig::default() }).await;
     for size in [2_000, 300_000] {
