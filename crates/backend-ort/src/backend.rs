@@ -9,10 +9,11 @@ use ort::session::{RunOptions, Session, SessionInputValue};
 use tidegate_backend::{
     Backend, Instance, LoadError, LoadOptions, Loaded, Rebuild, RunFailure, Terminator,
 };
-use tidegate_batcher::TensorView;
+use tidegate_batcher::{TensorView, ViewData};
 use tidegate_inference::{Error, Result, Signature, Tensor, TensorSpec};
 
 use crate::OrtRuntime;
+use crate::arena::Appetite;
 use crate::failure::failure;
 use crate::input::value_of;
 use crate::output::tensor_of;
@@ -103,6 +104,8 @@ impl OrtBackend {
             .with_parallel_execution(false)?
             .with_intra_op_spinning(false)?
             .with_inter_op_spinning(false)?
+            // A plan for every shape it meets is kept for good, and here they are many.
+            .with_memory_pattern(false)?
             .commit_from_file(file)
     }
 }
@@ -111,9 +114,24 @@ impl OrtBackend {
 struct OrtInstance {
     session: Session,
     outputs: Arc<[TensorSpec]>,
-    /// Of all its runs. Whoever terminates one of them ends the instance, so a late request to
-    /// terminate cannot hit a run that it was not meant for.
-    options: Arc<RunOptions>,
+    options: Arc<Options>,
+    appetite: Appetite,
+}
+
+/// Of all runs of an instance. Whoever terminates one of them ends the instance, so a late request to
+/// terminate cannot hit a run that it was not meant for.
+struct Options {
+    usual: RunOptions,
+    /// The arena gives memory back afterwards.
+    giving_back: RunOptions,
+}
+
+impl Options {
+    fn new() -> ort::Result<Self> {
+        let mut giving_back = RunOptions::new()?;
+        giving_back.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+        Ok(Self { usual: RunOptions::new()?, giving_back })
+    }
 }
 
 impl OrtInstance {
@@ -121,8 +139,9 @@ impl OrtInstance {
         session: Session,
         outputs: &Arc<[TensorSpec]>,
     ) -> Result<Box<dyn Instance>, LoadError> {
-        let options = RunOptions::new().map_err(|error| LoadError::new(error.message()))?;
-        Ok(Box::new(Self { session, outputs: Arc::clone(outputs), options: Arc::new(options) }))
+        let options = Options::new().map_err(|error| LoadError::new(error.message()))?;
+        let (outputs, options) = (Arc::clone(outputs), Arc::new(options));
+        Ok(Box::new(Self { session, outputs, options, appetite: Appetite::default() }))
     }
 }
 
@@ -135,7 +154,11 @@ impl Instance for OrtInstance {
         }
         let values: Vec<SessionInputValue<'_>> =
             inputs.iter().map(value_of).collect::<Result<_>>()?;
-        let outputs = self.session.run_with_options(&values[..], &self.options).map_err(failure)?;
+        let options = match self.appetite.gives_back_after(inputs.iter().map(bytes).sum()) {
+            true => &self.options.giving_back,
+            false => &self.options.usual,
+        };
+        let outputs = self.session.run_with_options(&values[..], options).map_err(failure)?;
         let tensors = outputs.into_iter().zip(self.outputs.iter());
         Ok(tensors.map(|((_, value), spec)| tensor_of(value, spec)).collect::<Result<_>>()?)
     }
@@ -145,12 +168,21 @@ impl Instance for OrtInstance {
     }
 }
 
-struct OrtTerminator(Arc<RunOptions>);
+fn bytes(view: &TensorView<'_>) -> usize {
+    match &view.data {
+        ViewData::Fixed(bytes) => bytes.len(),
+        ViewData::Strings(strings) => strings.iter().map(|string| string.len()).sum(),
+    }
+}
+
+struct OrtTerminator(Arc<Options>);
 
 impl Terminator for OrtTerminator {
     fn terminate(&self) {
-        if let Err(error) = self.0.terminate() {
-            tracing::error!(%error, "ONNX Runtime did not take the request to end a run");
+        for options in [&self.0.usual, &self.0.giving_back] {
+            if let Err(error) = options.terminate() {
+                tracing::error!(%error, "ONNX Runtime did not take the request to end a run");
+            }
         }
     }
 }

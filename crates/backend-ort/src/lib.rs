@@ -7,6 +7,7 @@
 //! In `main`, in this order: [`disable_telemetry`] before any thread starts, [`OrtRuntime::open`],
 //! [`OrtBackend::new`]; at the end, join every worker before returning.
 
+mod arena;
 mod backend;
 mod failure;
 mod input;
