@@ -39,6 +39,16 @@ pub struct Outlook {
     pub instances: usize,
 }
 
+/// What runs usually cost now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnownCost {
+    /// Rows of a full batch: the knee, or the cap.
+    pub full_rows: usize,
+    /// What a full batch takes, and a single row.
+    pub full: Duration,
+    pub one: Duration,
+}
+
 /// A forecast that no run has confirmed for so long is none: what it forbids would never be tried again.
 const BELIEVED: Duration = Duration::from_secs(1);
 
@@ -80,6 +90,17 @@ impl Forecast {
 
     pub fn rows_left(&self, rows: u64) {
         self.left.store(rows, Relaxed);
+    }
+
+    /// What was learned of the shape that ran last, at its usual pace. None while nothing is known.
+    pub fn known(&self) -> Option<KnownCost> {
+        let full_rows = usize::try_from(self.full.load(Relaxed)).ok().filter(|rows| *rows > 0)?;
+        let duration = |nanos: &AtomicU64| Duration::from_nanos(nanos.load(Relaxed));
+        Some(KnownCost {
+            full_rows,
+            full: duration(&self.full_takes),
+            one: duration(&self.one_takes),
+        })
     }
 
     /// Which rows of those that wait are whose.

@@ -30,6 +30,7 @@ pub use arrivals::{Arrivals, PushError};
 pub use batch::{Batch, Promises, Ticket};
 pub use batcher::{Batcher, Run, Step};
 pub use buffers::{InputBuffers, TensorView, ViewData};
+pub use forecast::KnownCost;
 pub use latency::Curve;
 pub use layout::{Batching, InputAxis, RowLayout};
 pub use policy::{BatchPolicy, Waiting};

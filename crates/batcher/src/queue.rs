@@ -9,7 +9,7 @@ use tidegate_inference::{Error, ErrorKind, Priority, Result, Tensor};
 
 use crate::arrivals::{Arrivals, PushError};
 use crate::batch::Member;
-use crate::forecast::Forecast;
+use crate::forecast::{Forecast, KnownCost};
 use crate::reply::Reply;
 use crate::rows::slice_rows;
 use crate::rule::Rule;
@@ -83,6 +83,11 @@ impl Queue {
         now: Instant,
     ) -> Option<Duration> {
         self.forecast.predict(rows, priority, self.arrivals.pushed(), now)
+    }
+
+    /// What runs were learned to cost.
+    pub fn known_cost(&self) -> Option<KnownCost> {
+        self.forecast.known()
     }
 
     /// Enters a request whose inputs were put in order by the signature. A request of more rows than

@@ -8,10 +8,10 @@ use tidegate_backend::{
     Backend, BatchSafety, Care, Fitness, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
     Rebuild, check_batch_safety,
 };
-use tidegate_batcher::Batching;
+use tidegate_batcher::{Batching, Queue};
 use tidegate_inference::{BatchingStatus, Signature, Version};
 use tidegate_router::{Lane, Timing};
-use tidegate_telemetry::ModelMetrics;
+use tidegate_telemetry::{ModelMetrics, QueueView};
 
 use crate::model_set::Running;
 use crate::warm_up::WarmUp;
@@ -94,10 +94,25 @@ impl Prepared {
                     LoadError::new(format!("its threads cannot be started: {error}"))
                 })?;
         let waiting = Arc::downgrade(&queue);
-        metrics.watch_queue(move || waiting.upgrade().map_or(0, |queue| queue.len()));
+        metrics
+            .watch_queue(move || waiting.upgrade().map(|queue| view(&queue)).unwrap_or_default());
         let timing = Timing { slo: config.slo, request_timeout: config.request_timeout };
         let lane = Lane { version, signature: self.signature, queue, timing, metrics };
         Ok(Running { lane: Arc::new(lane), instances })
+    }
+}
+
+/// For a scrape.
+fn view(queue: &Queue) -> QueueView {
+    let waiting = queue.len();
+    let Some(cost) = queue.known_cost() else {
+        return QueueView { waiting, ..QueueView::default() };
+    };
+    QueueView {
+        waiting,
+        full_batch_rows: cost.full_rows,
+        full_batch: cost.full,
+        single_row: cost.one,
     }
 }
 

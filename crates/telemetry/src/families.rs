@@ -115,6 +115,12 @@ families! {
     stuck_threads: PerModel<Gauge> = Family::default(), "tidegate_stuck_threads";
     /// Requests waiting in the queue
     queue_depth: PerModel<Gauge> = Family::default(), "tidegate_queue_depth";
+    /// Rows of a full batch as learned: past them more rows gain nothing; 0 while nothing is known
+    full_batch_rows: PerModel<Gauge> = Family::default(), "tidegate_learned_full_batch_rows";
+    /// What a full batch usually takes now, as learned
+    full_batch_seconds: PerModel<SecondsGauge> = Family::default(), "tidegate_learned_full_batch_seconds";
+    /// What a run of a single row usually takes now, as learned
+    single_row_seconds: PerModel<SecondsGauge> = Family::default(), "tidegate_learned_single_row_seconds";
     /// Requests admitted and not yet ended
     in_flight: PerModel<Gauge> = Family::default(), "tidegate_requests_in_flight";
     /// Weight of a version in its model's traffic split

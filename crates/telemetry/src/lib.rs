@@ -19,6 +19,6 @@ pub use connections::{ConnectionMetrics, OpenConnection};
 pub use exposition::CONTENT_TYPE;
 pub use faults::{FaultMetrics, RebuildReason};
 pub use logging::{LogConfig, LogFilter, init_logging};
-pub use model::ModelMetrics;
+pub use model::{ModelMetrics, QueueView};
 pub use shed::Shed;
 pub use telemetry::Telemetry;

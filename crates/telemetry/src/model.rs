@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tidegate_inference::{BatchFacts, CloseReason, ErrorKind, ModelName, Stage, Timeline, Version};
 
-use crate::families::{Families, ModelLabels, TRITON_REASONS};
+use crate::families::{Families, ModelLabels, SecondsGauge, TRITON_REASONS};
 use crate::faults::FaultMetrics;
 use crate::histogram::Histogram;
 use crate::shed::Shed;
@@ -26,7 +26,10 @@ pub struct ModelMetrics {
     shed: [Counter; Shed::ALL.len()],
     in_flight: Gauge,
     queue_depth: Gauge,
-    waiting: Mutex<Option<Waiting>>,
+    full_batch_rows: Gauge,
+    full_batch_seconds: SecondsGauge,
+    single_row_seconds: SecondsGauge,
+    queue: Mutex<Option<Look>>,
     rows: Counter,
     request_duration: Histogram,
     queue_delay: Histogram,
@@ -41,7 +44,19 @@ pub struct ModelMetrics {
     triton: Triton,
 }
 
-type Waiting = Box<dyn Fn() -> usize + Send + Sync>;
+type Look = Box<dyn Fn() -> QueueView + Send + Sync>;
+
+/// What a scrape sees of a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct QueueView {
+    /// Requests that wait.
+    pub waiting: usize,
+    /// Rows of a full batch, as learned; 0 while nothing is known.
+    pub full_batch_rows: usize,
+    /// What a full batch was learned to take, and a single row.
+    pub full_batch: Duration,
+    pub single_row: Duration,
+}
 
 /// The same events in Triton's words.
 #[derive(Debug)]
@@ -81,7 +96,10 @@ impl ModelMetrics {
             }),
             in_flight: families.in_flight.get_or_create_owned(labels),
             queue_depth: families.queue_depth.get_or_create_owned(labels),
-            waiting: Mutex::default(),
+            full_batch_rows: families.full_batch_rows.get_or_create_owned(labels),
+            full_batch_seconds: families.full_batch_seconds.get_or_create_owned(labels),
+            single_row_seconds: families.single_row_seconds.get_or_create_owned(labels),
+            queue: Mutex::default(),
             rows: families.rows.get_or_create_owned(labels),
             request_duration: families.request_duration.get_or_create_owned(labels),
             queue_delay: families.queue_delay.get_or_create_owned(labels),
@@ -147,19 +165,22 @@ impl ModelMetrics {
         self.triton.canceled.inc();
     }
 
-    /// Whom to ask how many requests wait; asked at every scrape. Counting them here would cost every
-    /// request, and writing down what two threads saw would sometimes keep the older number.
-    pub fn watch_queue(&self, waiting: impl Fn() -> usize + Send + Sync + 'static) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(waiting));
+    /// Whom to ask about the queue; asked at every scrape. Counting here would cost every request, and
+    /// writing down what two threads saw would sometimes keep the older number.
+    pub fn watch_queue(&self, look: impl Fn() -> QueueView + Send + Sync + 'static) {
+        *self.queue.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(look));
     }
 
     /// Brings up to date what is only looked at by a scrape.
     pub(crate) fn refresh(&self) {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = waiting.as_ref().map_or(0, |waiting| waiting());
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        self.queue_depth.set(waiting);
-        self.triton.pending.set(waiting);
+        let look = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = look.as_ref().map(|look| look()).unwrap_or_default();
+        let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.queue_depth.set(count(view.waiting));
+        self.triton.pending.set(count(view.waiting));
+        self.full_batch_rows.set(count(view.full_batch_rows));
+        self.full_batch_seconds.set(view.full_batch.as_secs_f64());
+        self.single_row_seconds.set(view.single_row.as_secs_f64());
     }
 
     /// A batch was executed.

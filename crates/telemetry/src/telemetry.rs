@@ -93,6 +93,7 @@ mod tests {
     use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline};
 
     use super::*;
+    use crate::QueueView;
     use crate::Shed;
     use crate::exposition::parser::{Exposition, parse};
 
@@ -113,7 +114,7 @@ mod tests {
         for _ in 0..3 {
             metrics.accepted();
         }
-        metrics.watch_queue(|| 1);
+        metrics.watch_queue(|| QueueView { waiting: 1, ..QueueView::default() });
         metrics.responded(&timeline, 4);
         metrics.errored(ErrorKind::Overloaded);
         metrics.shed(Shed::PredictedLate);
@@ -219,7 +220,10 @@ mod tests {
         let (model, version) = digits();
         let waiting = Arc::new(AtomicUsize::new(3));
         let asked = Arc::clone(&waiting);
-        telemetry.model(&model, version).watch_queue(move || asked.load(Ordering::Relaxed));
+        telemetry.model(&model, version).watch_queue(move || QueueView {
+            waiting: asked.load(Ordering::Relaxed),
+            ..QueueView::default()
+        });
         let depth = || {
             let labels = [("model", "di\"gits"), ("version", "2")];
             let exposition = scrape(&telemetry);
