@@ -3,7 +3,8 @@
 //! Requests wait in *shape buckets*: those that may share a batch stand in one bucket, so a new shape
 //! never closes another shape's batch. Of the buckets that may go, the one with the most urgent request
 //! goes first. A batch takes requests in the order of their urgency until the next would carry it
-//! past its limit, or past the instant by which one of its members should be answered.
+//! past its limit, or, unless there is a backlog, past the instant by which one of its members should
+//! be answered.
 //!
 //! Requests whose caller is gone are left out, and those whose deadline has passed, or would pass
 //! during the run, are answered instead of run. After a run the worker tells how it went: that is
@@ -31,6 +32,10 @@ const SPARE: usize = 4;
 
 /// So many times its limit a bucket may be and still be searched wholly for the departed at every step.
 const SEARCHED: usize = 4;
+
+/// With a backlog, one batch in so many may be made smaller because a full one would be late for a member. If all
+/// could, the queue would grow, the next members would have still less time, and batches would stay small.
+const FULL_BATCHES: u32 = 8;
 
 /// A curve that no run has confirmed for so long condemns nobody: what it forbids would never be tried.
 const BELIEVED: Duration = Duration::from_secs(1);
@@ -73,6 +78,8 @@ pub struct Batcher {
     /// When a run ended last.
     ended: Option<Instant>,
     instances: usize,
+    /// Batches from a backlog since one of them was made smaller for a member's target.
+    full_batches: u32,
     /// Rows ever taken out of `arrivals`, and rows that have left again.
     taken: u64,
     left: u64,
@@ -107,6 +114,7 @@ impl Batcher {
             running: Vec::new(),
             ended: None,
             instances: 1,
+            full_batches: FULL_BATCHES,
             taken: 0,
             left: 0,
             next_place: 0,
@@ -293,12 +301,22 @@ impl Batcher {
 
     /// Takes a batch out of a bucket. None when nobody in it is still to be run.
     fn form(&mut self, key: u64, limit: usize, why: CloseReason, now: Instant) -> Option<Batch> {
-        let Self { buckets, learned, rule, arrivals, forecast, left, ended, .. } = self;
+        let is_contended = self.buckets.values().map(Bucket::requests).sum::<usize>() > 1;
+        let Self { buckets, learned, rule, arrivals, forecast, left, ended, full_batches, .. } =
+            self;
         let bucket = buckets.get_mut(&key)?;
         let curve = learned.curve(key).filter(|_| rule.is_sized_by_cost());
         let is_believed = ended.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
+        let has_backlog = bucket.rows() >= limit;
+        let may_shrink = !has_backlog || *full_batches >= FULL_BATCHES;
         let mut members = Vec::with_capacity(bucket.requests().min(limit));
-        let mut timing = Timing { curve, is_believed, now, until: None };
+        let mut timing = Timing {
+            curve,
+            condemns: is_believed && is_contended,
+            planned: if may_shrink { None } else { Some(limit) },
+            now,
+            until: None,
+        };
         let (mut rows, mut closed_by) = (0, why);
         while let Some(next) = bucket.first() {
             let end = timing.end_of(next);
@@ -329,6 +347,10 @@ impl Batcher {
                     }
                 }
             }
+        }
+        if has_backlog {
+            let shrunk = closed_by == CloseReason::Deadline;
+            *full_batches = if shrunk { 0 } else { full_batches.saturating_add(1) };
         }
         self.remove_empty();
         if members.is_empty() {
@@ -395,8 +417,10 @@ enum End {
 /// What the members of a batch that is being formed allow.
 struct Timing<'a> {
     curve: Option<&'a Curve>,
-    /// Whether the curve may condemn a request unrun.
-    is_believed: bool,
+    /// Whether the curve may condemn a request unrun: it is believed, and others want the instance.
+    condemns: bool,
+    /// The rows of the batch in any case, or only as many as are in time.
+    planned: Option<usize>,
     now: Instant,
     /// By when the first of them should be answered, of those for whom that is possible.
     until: Option<Instant>,
@@ -411,7 +435,8 @@ impl Timing<'_> {
         if deadline.is_past(self.now) {
             return Some(End::Late);
         }
-        let run = self.curve.filter(|_| self.is_believed)?.at_best(member.rows)?;
+        let rows = self.planned.unwrap_or(member.rows);
+        let run = self.curve.filter(|_| self.condemns)?.at_best(rows)?;
         deadline.is_past(self.now + run).then_some(End::WouldBeLate(run))
     }
 
@@ -423,7 +448,7 @@ impl Timing<'_> {
     fn admit(&mut self, member: &Member, rows: usize) {
         let target = member.terms.target.instant();
         let is_possible = self.run_end(rows).is_some_and(|end| end <= target);
-        if is_possible {
+        if is_possible && self.planned.is_none() {
             self.until = Some(self.until.map_or(target, |until| until.min(target)));
         }
     }

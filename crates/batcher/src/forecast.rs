@@ -39,6 +39,10 @@ pub struct Outlook {
     pub instances: usize,
 }
 
+/// In percent. On a machine that stalls now and then the slowest twentieth says more about the machine than
+/// about this request; who would be refused for that would have been answered in time nineteen times in twenty.
+const LARGEST_TAIL: u64 = 150;
+
 /// What runs usually cost now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownCost {
@@ -74,7 +78,7 @@ impl Forecast {
         self.full_takes.store(nanos(outlook.full_takes), Relaxed);
         self.one_takes.store(one, Relaxed);
         let worst = nanos(outlook.one_takes_at_worst).saturating_mul(100) / one;
-        self.tail.store(worst.max(100), Relaxed);
+        self.tail.store(worst.clamp(100, LARGEST_TAIL), Relaxed);
         self.instances.store(outlook.instances.max(1) as u64, Relaxed);
         self.full.store(outlook.full as u64, Relaxed);
     }

@@ -225,22 +225,45 @@ fn who_is_late_in_any_case_makes_nobody_elses_batch_small() {
 }
 
 #[test]
-fn a_request_whose_run_would_end_too_late_is_answered_and_not_run() {
+fn a_request_whose_run_would_end_too_late_is_not_run_while_others_wait() {
     let mut bench = taught(heavy);
-    let hopeless = bench.submit_until(tensor(&[1, 2], 0), Deadline::after(bench.now, MS)).unwrap();
     let first = bench.submit(1);
     let batch = bench.dispatched();
-    bench.ran(batch, heavy(2));
+    bench.ran(batch, heavy(1));
     assert!(answered(first).is_ok());
-    drop(hopeless);
-    // Now a run has confirmed what is known.
-    let hopeless = bench.submit_until(tensor(&[1, 2], 0), Deadline::after(bench.now, MS)).unwrap();
-    bench.is_idle();
-    assert_eq!(answered(hopeless).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    let hopeless = || Deadline::after(bench.now, MS);
+    let (until, input) = (hopeless(), tensor(&[1, 2], 0));
+    let late = bench.submit_until(input.clone(), until).unwrap();
+    let _other = bench.submit(1);
+    assert_eq!(bench.dispatched().requests(), 1);
+    assert_eq!(answered(late).unwrap_err().kind(), ErrorKind::DeadlineExceeded);
+    // Alone it costs nobody anything, and may be lucky.
+    let _alone = bench.submit_until(input.clone(), until).unwrap();
+    assert_eq!(bench.dispatched().requests(), 1);
     // What no run has confirmed for a second is tried again: it may have become faster.
     bench.later(1001 * MS);
-    let _tried = bench.submit_until(tensor(&[1, 2], 0), Deadline::after(bench.now, MS)).unwrap();
-    assert_eq!(bench.dispatched().rows(), 1);
+    let until = Deadline::after(bench.now, MS);
+    let _both = [bench.submit_until(input, until).unwrap(), bench.submit(1)];
+    assert_eq!(bench.dispatched().requests(), 2);
+}
+
+#[test]
+fn under_overload_batches_stay_large_though_every_member_is_nearly_late() {
+    let mut bench = taught(heavy);
+    let mut rows = Vec::new();
+    for _ in 0..20 {
+        // All have just time enough for a small batch.
+        let until = Deadline::after(bench.now, heavy(4) * 3 / 2);
+        let mut terms = tidegate_batcher::Terms::from(Deadline::after(bench.now, 60_000 * MS));
+        terms.target = until;
+        let answers: Vec<_> = (0..64).map(|_| bench.submit_on(tensor(&[1, 2], 0), terms)).collect();
+        let batch = bench.dispatched();
+        rows.push(batch.rows());
+        bench.ran(batch, heavy(8));
+        drop(answers);
+    }
+    let small = rows.iter().filter(|rows| **rows < 32).count();
+    assert!((1..=3).contains(&small), "{rows:?}");
 }
 
 #[test]
