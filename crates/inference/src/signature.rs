@@ -89,6 +89,9 @@ impl Signature {
     /// # Errors
     /// When an input is missing, unknown or given twice, or does not fit its specification.
     pub fn arrange(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        if self.are_in_order(&inputs) {
+            return self.checked(inputs);
+        }
         let mut places: Vec<Option<Tensor>> = vec![None; self.inputs.len()];
         for tensor in inputs {
             let Some(place) = self.inputs.iter().position(|spec| *spec.name == **tensor.name())
@@ -116,6 +119,22 @@ impl Signature {
                         spec.name
                     ))
                 })
+            })
+            .collect()
+    }
+
+    fn are_in_order(&self, inputs: &[Tensor]) -> bool {
+        inputs.len() == self.inputs.len()
+            && inputs.iter().zip(&self.inputs).all(|(tensor, spec)| *spec.name == **tensor.name())
+    }
+
+    /// What is in order already, as most requests are, stays where it is.
+    fn checked(&self, inputs: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let pairs = inputs.into_iter().zip(&self.inputs);
+        pairs
+            .map(|(tensor, spec)| {
+                spec.check(&tensor)?;
+                Ok(tensor.renamed(Arc::clone(&spec.name)))
             })
             .collect()
     }

@@ -81,34 +81,46 @@ pub struct BatchFacts {
     pub closed_by: CloseReason,
 }
 
+/// A stage that was not reached.
+const NEVER: u64 = u64::MAX;
+
 #[derive(Clone, Debug)]
 pub struct Timeline {
-    stamps: [Option<Instant>; 8],
+    received: Instant,
+    /// Nanoseconds since then, or [`NEVER`]. Subtracted once, when a stage is stamped: headers, metrics
+    /// and logs ask for a dozen differences between them.
+    stamps: [u64; 8],
     batch: Option<BatchFacts>,
 }
 
 impl Timeline {
     pub fn starting(received: Instant) -> Self {
-        let mut timeline = Self { stamps: [None; 8], batch: None };
+        let mut timeline = Self { received, stamps: [NEVER; 8], batch: None };
         timeline.stamp(Stage::Received, received);
         timeline
     }
 
     pub fn stamp(&mut self, stage: Stage, at: Instant) {
-        self.stamps[stage as usize] = Some(at);
+        let since = at.saturating_duration_since(self.received).as_nanos();
+        self.stamps[stage as usize] = u64::try_from(since).unwrap_or(NEVER);
     }
 
     pub fn at(&self, stage: Stage) -> Option<Instant> {
-        self.stamps[stage as usize]
+        self.since_received(stage).map(|nanos| self.received + Duration::from_nanos(nanos))
     }
 
     pub fn received(&self) -> Instant {
-        self.stamps[Stage::Received as usize].expect("stamped by the only constructor")
+        self.received
+    }
+
+    fn since_received(&self, stage: Stage) -> Option<u64> {
+        Some(self.stamps[stage as usize]).filter(|nanos| *nanos != NEVER)
     }
 
     /// Time from one stage to another; `None` when either was never reached.
     pub fn between(&self, from: Stage, to: Stage) -> Option<Duration> {
-        Some(self.at(to)?.saturating_duration_since(self.at(from)?))
+        let (from, to) = (self.since_received(from)?, self.since_received(to)?);
+        Some(Duration::from_nanos(to.saturating_sub(from)))
     }
 
     /// Time in the queue.

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tidegate_inference::{Error, ModelName, Parameters, Result, Signature, Tensor, Version};
 use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
 use tidegate_proto::{DecodeError, JsonLimits, open_inference, predict, tensorflow_serving};
 
 use crate::failure::Failure;
 use crate::status::Contract;
+
+/// Of the binary tensor extension, in requests and in answers.
+pub const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -39,7 +42,7 @@ impl Format {
     /// A header of the binary tensor extension that is no number.
     pub fn open_inference(headers: &HeaderMap) -> Result<Self, Failure> {
         headers
-            .get(JSON_LENGTH_HEADER)
+            .get(JSON_LENGTH)
             .map(|value| HeaderLength::parse(value.as_bytes()))
             .transpose()
             .map(Self::OpenInference)

@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use tidegate_inference::{
     Admission, Admitted, Deadline, Error, ErrorKind, Request, RequestHead, Response, Stage, Tensor,
     TensorData, Timeline,
 };
 use tidegate_proto::JsonLimits;
-use tidegate_proto::open_inference::{Encoded, JSON_LENGTH_HEADER};
+use tidegate_proto::open_inference::Encoded;
 
 use crate::Ingress;
 use crate::activity::Activity;
 use crate::body::{self, BodyBounds, Unreadable};
 use crate::encoding::Encoding;
 use crate::failure::Failure;
-use crate::format::{Decoded, Format, ReplyForm};
+use crate::format::{Decoded, Format, JSON_LENGTH, ReplyForm};
 use crate::reply::{self, Reply, ReplyBody};
 use crate::request_id::RequestId;
 use crate::route::Target;
@@ -29,8 +29,6 @@ use crate::server_timing;
 use crate::status::Contract;
 use crate::timeout;
 use crate::visit::{Unsettled, Visit};
-
-const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
 /// An HTTP request, as far as every handler needs it.
 pub struct Exchange<'a> {

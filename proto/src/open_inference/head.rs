@@ -3,6 +3,8 @@
 //! `data` can come before the `datatype` that says how to read it; then it is stepped over, and read
 //! when the object has ended.
 
+use std::borrow::Cow;
+
 use tidegate_inference::{DataType, Shape, Tensor};
 
 use super::parameters;
@@ -24,7 +26,7 @@ pub(super) enum Head {
 
 struct Fields<'a> {
     role: Role,
-    name: Option<String>,
+    name: Option<Cow<'a, str>>,
     datatype: Option<DataType>,
     shape: Option<Shape>,
     binary_size: Option<usize>,
@@ -55,7 +57,7 @@ impl<'a> Fields<'a> {
     fn read(&mut self, key: &str, reader: &mut Reader<'a>) -> Result<()> {
         let role = self.role;
         match key {
-            "name" => once(role, key, &mut self.name, reader.string()?.into_owned()),
+            "name" => once(role, key, &mut self.name, reader.string()?),
             "datatype" => {
                 let datatype = reader.string()?.parse::<DataType>();
                 let datatype = datatype.map_err(|unknown| self.refuse(&unknown.to_string()))?;
@@ -106,7 +108,7 @@ impl<'a> Fields<'a> {
             (Data::Later(mut reader), _) => {
                 data(self.role, &name, datatype, shape, &mut reader).map(Head::Whole)
             }
-            (_, Some(size)) => Ok(Head::Binary { name, datatype, shape, size }),
+            (_, Some(size)) => Ok(Head::Binary { name: name.into_owned(), datatype, shape, size }),
             (_, None) => Err(JsonError::refused(format!(
                 "{} '{name}': Unable to parse 'data': attempt to access non-existing object \
                  member 'data'",
