@@ -21,6 +21,7 @@ use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
+use crate::burst;
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, Ordering, Ring, fence};
 
 /// `wake_at` of a leader that does not sleep.
@@ -203,7 +204,7 @@ impl<T> Arrivals<T> {
         }
         let sleeper = self.sleeper.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(waker) = sleeper {
-            waker.wake();
+            burst::wake(waker);
         }
     }
 }

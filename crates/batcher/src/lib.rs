@@ -11,6 +11,7 @@ mod batch;
 mod batcher;
 mod bucket;
 mod buffers;
+pub mod burst;
 mod forecast;
 mod latency;
 mod layout;

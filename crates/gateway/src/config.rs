@@ -18,7 +18,7 @@ use tidegate_configuration::{Count, Section, Size, Source};
 pub use tidegate_configuration::{Origin, Override, Problem, Problems};
 use tidegate_control::{ControlConfig, ControlError, ControlPlane};
 use tidegate_inference::ModelName;
-use tidegate_ingress::IngressConfig;
+use tidegate_ingress::{IngressConfig, IoThreads};
 use tidegate_proto::JsonLimits;
 use tidegate_router::Limits;
 use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
@@ -68,7 +68,7 @@ impl Config {
             access: AccessSampling::new(0.01).expect("a hundredth lies between none and all"),
             onnxruntime: None,
             grace_period: Duration::from_secs(30),
-            worker_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            worker_threads: IoThreads::usual_count(),
         }
     }
 

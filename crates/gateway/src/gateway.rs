@@ -10,9 +10,10 @@ use std::thread;
 
 use thiserror::Error;
 use tidegate_backend::Backend;
+use tidegate_batcher::burst;
 use tidegate_control::{AdminServer, ControlError, ControlPlane};
 use tidegate_inference::Admission;
-use tidegate_ingress::{Drain, Ingress};
+use tidegate_ingress::{Drain, Ingress, IoThreads, Rounds};
 use tidegate_router::Router;
 use tidegate_telemetry::{AccessLog, Telemetry};
 use tokio::net::TcpListener;
@@ -31,6 +32,8 @@ pub enum StartError {
     Control(#[from] ControlError),
     #[error("cannot start the thread that loads the models: {0}")]
     Loader(io::Error),
+    #[error("cannot start the threads that serve connections: {0}")]
+    Threads(io::Error),
 }
 
 impl Gateway {
@@ -50,6 +53,8 @@ impl Gateway {
         let (data_listener, data) = listen("predictions", config.data_address)?;
         let (admin_listener, admin) = listen("administration", config.admin_address)?;
 
+        let threads =
+            IoThreads::start(config.worker_threads, bursts()).map_err(StartError::Threads)?;
         let drain = Drain::new();
         let admin_server = AdminServer::new(Arc::clone(&control), Arc::clone(&telemetry), {
             let (drain, router) = (drain.clone(), Arc::clone(&router));
@@ -71,7 +76,7 @@ impl Gateway {
         Ok(Running::new(Parts {
             data,
             admin,
-            ingress: running::serve_data(ingress, data_listener, drain.clone()),
+            ingress: running::serve_data(ingress, data_listener, threads, drain.clone()),
             admin_server: running::serve_admin(
                 admin_server,
                 admin_listener,
@@ -85,6 +90,11 @@ impl Gateway {
             grace_period: config.grace_period,
         }))
     }
+}
+
+/// Requests that a thread reads in one round ring for their workers when the round is over.
+fn bursts() -> Rounds {
+    Rounds { begin: Arc::new(burst::postpone), end: burst::ring }
 }
 
 /// Tries every version, and tells how that ended.

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tidegate_control::{AdminServer, ControlPlane};
-use tidegate_ingress::{Drain, Ingress};
+use tidegate_ingress::{Drain, Ingress, IoThreads};
 use tidegate_router::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -120,10 +120,11 @@ impl fmt::Debug for Running {
 pub(crate) fn serve_data(
     ingress: Arc<Ingress<Router>>,
     listener: TcpListener,
+    threads: IoThreads,
     drain: Drain,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        ingress.serve(listener).await;
+        ingress.serve(listener, threads).await;
         if !drain.is_draining() {
             tracing::error!("the data port has failed: leaving");
             drain.begin();

@@ -44,9 +44,9 @@ pub fn run(config: Config, ports_file: Option<&Path>) -> Result<ExitCode, ServeE
     let search = LibrarySearch::from_environment(config.onnxruntime.clone());
     let backend = Arc::new(OrtBackend::new(OrtRuntime::open(&search)?));
     log_effective(&config);
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.worker_threads.get())
-        .thread_name("tidegate-io")
+    // Accepts connections and serves the admin port; connections are driven by threads of their own.
+    let threads = tokio::runtime::Builder::new_current_thread()
+        .thread_name("tidegate-admin")
         .enable_all()
         .build()
         .map_err(ServeError::Threads)?;

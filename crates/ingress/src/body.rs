@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{StatusCode, Version, header};
-use http_body::Body;
+use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tidegate_inference::{Admitted, Deadline, Error, ErrorKind};
@@ -92,22 +92,10 @@ pub async fn read<P: Admitted>(
     within(bounds.until.instant(), whole).await.unwrap_or_else(|| Err(bounds.too_slow().into()))
 }
 
-/// The future's output, or `None` when it is not there by then.
-///
-/// Most bodies are here already, and only the others are worth a timer. But hyper hands a body over only
-/// when it was asked for it: the first look asks, and the second finds.
+/// The future's output, or `None` when it is not there by then. Most bodies are here already, and only the
+/// others are worth a timer.
 async fn within<T>(until: Instant, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-    let mut asked = false;
-    let soon = poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Pending if !asked => {
-            asked = true;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
-        look => Poll::Ready(look),
-    })
-    .await;
-    match soon {
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
         Poll::Ready(output) => Some(output),
         Poll::Pending => timeout_at(until.into(), future).await.ok(),
     }
@@ -122,7 +110,7 @@ async fn collect<P: Admitted>(
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
     let mut size = 0_usize;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = next_frame(body).await {
         let Ok(data) = frame.map_err(|_| Unreadable::Gone)?.into_data() else { continue };
         size = size.saturating_add(data.len());
         if size > bounds.max_bytes {
@@ -143,6 +131,12 @@ async fn collect<P: Admitted>(
         }
     }
     Ok(first.unwrap_or_else(|| joined.freeze()))
+}
+
+/// A body of a declared length ends with its last byte: whoever asks hyper for more has to be polled again to
+/// hear that there is none.
+async fn next_frame(body: &mut Incoming) -> Option<hyper::Result<Frame<Bytes>>> {
+    if body.is_end_stream() { None } else { body.frame().await }
 }
 
 /// Makes room for the declared size in two steps, so that an announcement alone costs little.
@@ -177,7 +171,7 @@ pub async fn discard(mut body: Incoming, parts: &Parts, activity: &Activity) -> 
 /// True when the end was reached.
 async fn read_away(body: &mut Incoming) -> bool {
     let mut left = WORTH_DISCARDING;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = next_frame(body).await {
         let Ok(frame) = frame else { return false };
         let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
         let Some(rest) = left.checked_sub(bytes) else { return false };

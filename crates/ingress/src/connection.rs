@@ -6,19 +6,20 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tidegate_inference::Admission;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant as TokioInstant, Sleep, sleep, timeout};
 
 use crate::activity::{Activity, QuietRule, Verdict};
 use crate::drain::DrainListener;
+use crate::io_threads::Beside;
 use crate::socket::Socket;
 use crate::{Ingress, IngressConfig};
 
@@ -30,10 +31,10 @@ const READ_BUFFER: usize = 64 * 1024;
 const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
 const HTTP2_CONNECTION_WINDOW: u32 = 2 << 20;
 
-pub type Http = auto::Builder<TokioExecutor>;
+pub type Http = auto::Builder<Beside>;
 
 pub fn http(config: &IngressConfig) -> Http {
-    let mut http = auto::Builder::new(TokioExecutor::new());
+    let mut http = auto::Builder::new(Beside);
     // Without a timer hyper's own header timeout stays off; see `activity`.
     http.http1().max_buf_size(config.max_header_size.saturating_mul(2).max(READ_BUFFER));
     http.http2()
@@ -51,9 +52,15 @@ pub async fn drive<A: Admission>(
     let _open = ingress.telemetry.connections().opened();
     let activity = Arc::<Activity>::default();
     let socket = Socket::new(stream, Arc::clone(&activity), ingress.config.write_timeout, place);
+    // Requests share what belongs to their connection: a count that all connections shared would travel between
+    // the cores with every request.
+    let shared = Arc::new((Arc::clone(&ingress), Arc::clone(&activity)));
     let service = service_fn(|request| {
-        let (ingress, activity) = (Arc::clone(&ingress), Arc::clone(&activity));
-        async move { Ok::<_, Infallible>(ingress.respond(&activity, request).await) }
+        let shared = Arc::clone(&shared);
+        async move {
+            let (ingress, activity) = &*shared;
+            Ok::<_, Infallible>(ingress.respond(activity, request).await)
+        }
     });
     let mut connection = pin!(ingress.http.serve_connection(TokioIo::new(socket), service));
 
@@ -62,9 +69,7 @@ pub async fn drive<A: Admission>(
         ingress.config.idle_timeout,
         Instant::now(),
     );
-    let mut ticks = interval(rule.tick());
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.reset();
+    let mut ticks = Ticks::every(rule.tick());
     let mut drain = Some(ingress.drain.listener());
     loop {
         match next_event(connection.as_mut(), drain.as_mut(), &mut ticks).await {
@@ -93,6 +98,31 @@ pub async fn drive<A: Admission>(
     }
 }
 
+/// An interval for a task that polls often: tokio's own takes a few steps each time to say that it is not over.
+struct Ticks {
+    every: Duration,
+    left: Pin<Box<Sleep>>,
+    enlisted: Option<Waker>,
+}
+
+impl Ticks {
+    fn every(every: Duration) -> Self {
+        Self { every, left: Box::pin(sleep(every)), enlisted: None }
+    }
+
+    fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let known = self.enlisted.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        if known && !self.left.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.enlisted = Some(cx.waker().clone());
+        ready!(self.left.as_mut().poll(cx));
+        self.enlisted = None;
+        self.left.as_mut().reset(TokioInstant::now() + self.every);
+        Poll::Ready(())
+    }
+}
+
 enum Event {
     Ended,
     Draining,
@@ -103,7 +133,7 @@ enum Event {
 async fn next_event<E>(
     mut connection: Pin<&mut impl Future<Output = Result<(), E>>>,
     mut drain: Option<&mut DrainListener>,
-    ticks: &mut tokio::time::Interval,
+    ticks: &mut Ticks,
 ) -> Event {
     poll_fn(|cx| {
         if connection.as_mut().poll(cx).is_ready() {

@@ -18,6 +18,8 @@ mod encoding;
 mod failure;
 mod format;
 mod infer;
+mod io_threads;
+mod mailbox;
 mod metadata;
 mod reply;
 mod request_id;
@@ -39,6 +41,7 @@ use tidegate_telemetry::{AccessLog, Telemetry};
 
 pub use config::IngressConfig;
 pub use drain::Drain;
+pub use io_threads::{IoThreads, Rounds};
 pub use server::bind;
 
 use crate::connection::Http;

@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connection;
 use crate::socket::linger;
-use crate::{Drain, Ingress};
+use crate::{Drain, Ingress, IoThreads};
 
 /// Hundreds of callers may connect in the same instant; the usual 128 makes some of them wait for seconds.
 const BACKLOG: u32 = 1024;
@@ -45,12 +45,14 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl<A: Admission> Ingress<A> {
-    /// Serves until the drain begins, then until every request is answered and every connection closed.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+    /// Serves on these threads until the drain begins, then until every request is answered and every
+    /// connection closed.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, threads: IoThreads) {
         let limit = self.config.max_connections.get().min(u32::MAX as usize);
         let gate = Gate {
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
+            threads,
         };
         while let Some(accepted) = accept(&listener, &self.drain).await {
             match accepted {
@@ -79,6 +81,7 @@ struct Gate {
     /// One for each open connection; all of them back means that all are closed.
     places: Arc<Semaphore>,
     refusals: Arc<Semaphore>,
+    threads: IoThreads,
 }
 
 impl Gate {
@@ -88,7 +91,14 @@ impl Gate {
         let _ = stream.set_nodelay(true);
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => {
-                tokio::spawn(connection::drive(Arc::clone(ingress), stream, place));
+                // From here on it belongs to another runtime, which has to be told of it anew. Where that
+                // fails, the connection closes.
+                let (ingress, stream) = (Arc::clone(ingress), stream.into_std());
+                self.threads.spawn(async move {
+                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                        connection::drive(ingress, stream, place).await;
+                    }
+                });
             }
             Err(_) => {
                 ingress.telemetry.refused("http", ErrorKind::Overloaded);

@@ -111,7 +111,7 @@ const ENTRIES: [Entry; 14] = [
         variable: "TIDEGATE_WORKER_THREADS",
         key: "runtime.worker_threads",
         value: "COUNT",
-        help: "Threads that serve connections [default: one for each core]",
+        help: "Threads that serve connections [default: half of the cores, 2 to 16]",
     },
 ];
 

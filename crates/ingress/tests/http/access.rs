@@ -19,7 +19,7 @@ use crate::mock::Behaviour;
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Everything that is logged on this thread, which runs the server too.
+    /// Everything that is logged on this thread, and on those of a server that it starts.
     fn capture() -> (Self, DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();

@@ -2,6 +2,7 @@
 //! bytes where HTTP's own manners are the question.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tidegate_ingress::{Drain, Ingress, IngressConfig};
+use tidegate_ingress::{Drain, Ingress, IngressConfig, IoThreads, Rounds};
 use tidegate_telemetry::{AccessLog, AccessSampling, Telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -46,7 +47,12 @@ impl Server {
             Ingress::new(config, Arc::clone(&mock), Arc::clone(&telemetry), access, drain.clone());
         let listener = tidegate_ingress::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = tokio::spawn(ingress.serve(listener));
+        let log = tracing::dispatcher::get_default(Clone::clone);
+        // Set for as long as the thread lives: what it logs is seen by the test that started it.
+        let same_log = move || std::mem::forget(tracing::dispatcher::set_default(&log));
+        let two = NonZeroUsize::new(2).unwrap();
+        let threads = IoThreads::start(two, Rounds::starting(same_log)).unwrap();
+        let serving = tokio::spawn(ingress.serve(listener, threads));
         Self { address, mock, telemetry, drain, serving }
     }
 
