@@ -181,8 +181,8 @@ impl Group {
         self.health().next_probe()
     }
 
-    pub(crate) fn take_probe(&self, now: Instant) -> bool {
-        self.is_unfit() && self.health().take_probe(now)
+    pub(crate) fn take_probe(&self) -> bool {
+        self.is_unfit() && self.health().take_probe(Instant::now())
     }
 
     pub(crate) fn broke_down(&self, reason: String) {
@@ -202,6 +202,8 @@ impl Group {
             promises.fail(&self.too_long());
             let run = Run { guilty: batch.fingerprints(), ..Run::default() };
             self.leadership.finished(batch.ticket(), run, Instant::now());
+        } else {
+            self.change(Health::probe_is_stuck);
         }
         reruns.lost_what_ran();
         self.change(|health, now| health.gave_up_a_thread(now));

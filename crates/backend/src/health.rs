@@ -79,6 +79,17 @@ impl Health {
         Some(Fitness::Unfit(self.unfit.insert(unfit).reason.clone()))
     }
 
+    /// The probe did not come back, and neither did its worker.
+    pub(crate) fn probe_is_stuck(&mut self, now: Instant) -> Option<Fitness> {
+        if let Some(unfit) = &mut self.unfit {
+            unfit.being_probed = false;
+            unfit.wait_longer(self.backoff.longest, now);
+            return None;
+        }
+        let reason = "it hangs on a request that it answered when it was loaded";
+        self.broke_down(reason.to_owned(), now)
+    }
+
     /// A thread is stuck in the engine and was replaced.
     pub(crate) fn gave_up_a_thread(&mut self, now: Instant) -> Option<Fitness> {
         self.given_up += 1;
@@ -252,6 +263,17 @@ mod tests {
         let later = start + Duration::from_secs(5);
         assert!(health.take_probe(later) && !health.take_probe(later));
         assert_eq!(health.next_probe(), None);
+    }
+
+    #[test]
+    fn a_probe_that_is_stuck_is_no_success_and_does_not_end_the_probing() {
+        let start = Instant::now();
+        let mut health = Health::new(BACKOFF);
+        assert!(matches!(health.probe_is_stuck(start), Some(Fitness::Unfit(_))));
+        let later = start + BACKOFF.first;
+        assert!(health.take_probe(later));
+        assert_eq!(health.probe_is_stuck(later), None);
+        assert_eq!(health.next_probe(), Some(later + 2 * BACKOFF.first));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! A thread that pulls batches from its version's queue and runs them, one instance's worth.
 //!
 //! Who of a group's workers forms the next batch is decided in `leadership`, which part of a failed batch
-//! runs next in `isolation`; here is only the order of things. Between two reruns the worker takes at most
-//! one new batch, so that requests which have nothing to do with the failure wait for one rerun and not for
-//! all of them. Only when that one fails as well are no more taken until the first is decided.
+//! runs next in `isolation`; here is only the order of things.
+//!
+//! Between two reruns the worker takes at most one new batch, so requests that have nothing to do with
+//! the failure wait for one rerun and not for all of them. Only when that batch fails as well are no more
+//! taken until the first is decided: then others wait for the reruns of one batch, at most 2 log2(n) + 1
+//! where it holds one culprit. No rerun begins for a request whose deadline has passed.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -99,7 +102,7 @@ impl Worker {
     /// Before the next batch is taken: an unfit version is probed when it is time, and a missing instance
     /// is made again.
     fn look_after_the_instance(&mut self) -> Result<(), GivenUp> {
-        if self.group().take_probe(Instant::now()) {
+        if self.group().take_probe() {
             let outcome = self.seat.prove(&mut self.reruns)?;
             self.group().probed(outcome);
             self.epoch = self.group().epoch();

@@ -219,6 +219,27 @@ fn the_fourth_stuck_thread_makes_the_version_unfit_and_a_return_mends_it() {
 }
 
 #[test]
+fn a_probe_that_hangs_makes_the_version_unfit_and_is_repeated() {
+    let house = House::together(1);
+    house.mock.ignore_termination(true);
+    house.mock.hang_when(holds(0));
+    house.mock.fail_when(|_| true);
+    for row in 1..=3 {
+        assert!(wait(house.submit(row)).is_err());
+    }
+    house.give_up_the_stuck(1);
+    let Fitness::Unfit(reason) = house.news.recv().unwrap() else { panic!("expected unfit") };
+    assert!(reason.contains("it hangs on a request"), "{reason}");
+    house.give_up_the_stuck(2);
+    house.mock.fail_when(|_| false);
+    house.mock.end_hangs();
+    // Another probe may have hung meanwhile, and failed with the end of it.
+    while house.news.recv().unwrap() != Fitness::Fit {}
+    assert_eq!(row(&wait(house.submit(0)).unwrap()), 0);
+    house.close();
+}
+
+#[test]
 fn a_batch_without_memory_is_answered_in_parts_and_the_size_is_remembered() {
     let house = House::together(16);
     house.mock.run_out_of_memory_above(5);
