@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::json;
+use tidegate_batcher::{TensorView, ViewData};
 use tidegate_gateway::Config;
 
 use crate::client::{Answer, Client, Outgoing, request};
@@ -153,6 +154,12 @@ async fn more_rows_than_could_ever_enter_are_413() {
     house.client.post(&house.data(INFER), v2_json(&[ROW; 4])).await.expect(200);
 }
 
+/// Not the zeros that the gateway makes up to see whether the version still works.
+fn is_a_callers(inputs: &[TensorView<'_>]) -> bool {
+    let ViewData::Fixed(bytes) = &inputs[0].data else { return true };
+    bytes.iter().any(|byte| *byte != 0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failing_or_panicking_model_is_500_and_the_next_request_is_served() {
     let engines = Engines::new();
@@ -160,9 +167,9 @@ async fn a_failing_or_panicking_model_is_500_and_the_next_request_is_served() {
     for fault in ["the mock was told to fail", "panicked"] {
         if fault == "panicked" {
             engines.blue.fail_when(|_| false);
-            engines.blue.panic_when(|_| true);
+            engines.blue.panic_when(is_a_callers);
         } else {
-            engines.blue.fail_when(|_| true);
+            engines.blue.fail_when(is_a_callers);
         }
         for format in Format::ALL {
             let request = format.request(house.running.data, &[ROW]);
