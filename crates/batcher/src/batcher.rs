@@ -377,7 +377,7 @@ impl Batcher {
     fn publish(&self, key: u64) {
         let Some(curve) = self.learned.curve(key) else { return };
         let max_rows = self.batching.max_rows();
-        let full = curve.knee().map_or(max_rows, |knee| knee.min(max_rows));
+        let full = curve.full(max_rows);
         let (Some(full_takes), Some(one_takes), Some(one_takes_at_worst)) =
             (curve.typical(full), curve.typical(1), curve.slow(1))
         else {

@@ -19,6 +19,10 @@ const SIZES: [usize; 21] =
 /// A larger batch has to give so much more rows per second, or it is past the knee.
 const WORTHWHILE: f64 = 1.05;
 
+/// What a backlog is worth a larger batch for: so much more rate, in a run at most so many times as long.
+const NOTABLE: f64 = 1.02;
+const LONGER: f64 = 2.0;
+
 /// How fast a size's own time, the pace and the tail follow what is seen.
 const SHAPE_GAIN: f64 = 0.02;
 const PACE_GAIN: f64 = 0.15;
@@ -46,6 +50,8 @@ pub struct Curve {
     /// Runs seen since it began or was guessed.
     seen: u32,
     knee: Option<usize>,
+    /// The size with the highest rate, not far past the knee.
+    full: Option<usize>,
     until_look: u32,
 }
 
@@ -57,6 +63,7 @@ impl Default for Curve {
             tail: 1.2,
             seen: 0,
             knee: None,
+            full: None,
             until_look: LOOK_BEYOND,
         }
     }
@@ -104,6 +111,12 @@ impl Curve {
         self.knee
     }
 
+    /// The rows of a batch when more than enough wait: past the knee where that gives a little more, because with a
+    /// backlog the rate is what latency comes from.
+    pub(crate) fn full(&self, max_rows: usize) -> usize {
+        self.full.map_or(max_rows, |full| full.min(max_rows))
+    }
+
     /// The sizes known and what they usually take now.
     pub fn points(&self) -> impl Iterator<Item = (usize, Duration)> + '_ {
         let known = SIZES.iter().zip(&self.seconds);
@@ -137,6 +150,10 @@ impl Curve {
     /// once in a while.
     pub(crate) fn limit(&mut self, waiting: usize, max_rows: usize) -> usize {
         let Some(knee) = self.knee.filter(|knee| *knee < max_rows) else { return max_rows };
+        let full = self.full(max_rows);
+        if waiting >= full && full > knee {
+            return full;
+        }
         if waiting >= 2 * knee {
             self.until_look -= 1;
             if self.until_look == 0 {
@@ -182,7 +199,14 @@ impl Curve {
         let first = known().find(|point| rate(*point) * WORTHWHILE >= best);
         let last = known().next_back();
         // Still rising at the end of what is known: it may rise further.
-        self.knee = first.filter(|first| Some(first.0) != last.map(|last| last.0)).map(|(n, _)| n);
+        let knee = first.filter(|first| Some(first.0) != last.map(|last| last.0));
+        self.knee = knee.map(|(n, _)| n);
+        let fastest = |(at, takes): (usize, f64)| {
+            let near = known().filter(|(_, seconds)| *seconds <= LONGER * takes);
+            let fastest = near.max_by(|a, b| rate(*a).total_cmp(&rate(*b)))?;
+            (rate(fastest) >= NOTABLE * rate((at, takes))).then_some(fastest.0)
+        };
+        self.full = knee.and_then(|knee| fastest(knee).or(Some(knee.0)));
     }
 }
 

@@ -17,6 +17,9 @@
 //! population, so a caller that left is missed once. Deb and Serfozo (Adv. Appl. Prob. 5, 1973) show that
 //! a threshold of this kind is the best that a bulk-service queue can do.
 //!
+//! Two things make company worthless. Where callers come by chance and not in circles most waits are in vain: then
+//! nobody is waited for, except once in a while. And while another instance is idle, whoever comes late starts there.
+//!
 //! Without the rule, eight callers of a weight-bound model run as one and seven: whoever comes back
 //! first leaves alone, and the others wait for it.
 
@@ -33,6 +36,11 @@ const SHORTEST_WAIT: Duration = Duration::from_micros(40);
 /// How fast the gap follows what is seen.
 const GAP_GAIN: f64 = 0.25;
 
+/// Company that comes more rarely than this is not waited for, but for one time in so many: callers change.
+const RELIABLE: f64 = 0.6;
+const TRIED_AGAIN: u32 = 32;
+const COMPANY_GAIN: f64 = 0.1;
+
 /// Idle instances share the rows when that makes a run notably shorter.
 const WORTH_SPLITTING: f64 = 0.85;
 
@@ -43,6 +51,59 @@ pub struct Adaptive {
     /// Seconds between two arrivals after a run; none seen yet.
     gap: Option<f64>,
     returning: Option<Returning>,
+    company: Company,
+}
+
+/// Whether those who were waited for came: what the population promises is true of callers who wait for their
+/// answers, and chance of those who do not.
+#[derive(Debug)]
+struct Company {
+    /// The share of waits that ended with everybody there, the last ones weighing most.
+    came: f64,
+    is_expected: bool,
+    /// Batches that went at once although somebody was missing, since the last wait.
+    left_without: u32,
+}
+
+impl Default for Company {
+    fn default() -> Self {
+        Self { came: 1.0, is_expected: false, left_without: 0 }
+    }
+}
+
+impl Company {
+    /// Starts a wait, or goes on with one; not if too many were in vain lately.
+    fn is_waited_for(&mut self) -> bool {
+        if self.is_expected {
+            return true;
+        }
+        if self.came < RELIABLE && self.left_without < TRIED_AGAIN {
+            self.left_without += 1;
+            return false;
+        }
+        self.left_without = 0;
+        self.is_expected = true;
+        true
+    }
+
+    fn came(&mut self) {
+        self.learn(1.0);
+    }
+
+    fn stayed_away(&mut self) {
+        self.learn(0.0);
+    }
+
+    /// The wait ended for another reason; nothing is to be learned.
+    fn was_not_waited_for(&mut self) {
+        self.is_expected = false;
+    }
+
+    fn learn(&mut self, came: f64) {
+        if std::mem::take(&mut self.is_expected) {
+            self.came += COMPANY_GAIN * (came - self.came);
+        }
+    }
 }
 
 /// The callers of the last run, on their way back.
@@ -57,28 +118,42 @@ impl Rule for Adaptive {
     fn decide(&mut self, situation: &Situation<'_>) -> Decision {
         let Situation { now, rows, limit, in_system, curve, .. } = *situation;
         self.population = self.population.max(in_system);
-        if rows >= limit {
-            return Decision::Go { rows: limit, why: CloseReason::Target };
-        }
         let go = |why| Decision::Go { rows: share(situation), why };
+        if rows >= limit {
+            self.company.came();
+            return go(CloseReason::Target);
+        }
         if situation.closing {
             return go(CloseReason::Drain);
         }
         let missing = self.population - in_system;
-        let Some(patience) = patience(curve, rows).filter(|_| missing > 0) else {
+        if missing == 0 {
+            self.company.came();
+            return go(CloseReason::Eager);
+        }
+        // Whoever comes late finds another instance idle, and waits for nobody.
+        let last_idle = situation.idle_instances <= 1;
+        let Some(patience) = patience(curve, rows).filter(|_| last_idle) else {
+            self.company.was_not_waited_for();
             return go(CloseReason::Eager);
         };
         if patience < SHORTEST_WAIT || self.gap.is_none_or(|gap| gap > patience.as_secs_f64()) {
+            self.company.was_not_waited_for();
             return go(CloseReason::Eager);
         }
         let until = self.since(situation.newest) + patience;
         let last_safe = curve.slow(rows + 1).and_then(|run| situation.target.checked_sub(run));
         if last_safe.is_some_and(|safe| now >= safe) {
+            self.company.was_not_waited_for();
             return go(CloseReason::Deadline);
         }
         if now >= until {
             self.population = in_system;
+            self.company.stayed_away();
             return go(CloseReason::Delay);
+        }
+        if !self.company.is_waited_for() {
+            return go(CloseReason::Eager);
         }
         let until = last_safe.map_or(until, |safe| until.min(safe));
         Decision::Wait { until, rows: missing.min(limit - rows) }

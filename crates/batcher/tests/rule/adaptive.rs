@@ -158,6 +158,76 @@ fn a_backlog_goes_in_batches_of_the_knee() {
 }
 
 #[test]
+fn a_deep_backlog_goes_past_the_knee_where_that_gives_a_little_more() {
+    let rises_slowly = |rows: usize| if rows <= 8 { 8 * MS } else { 969 * US * rows as u32 };
+    let waiting = |rows: usize| {
+        let mut bench = taught(rises_slowly);
+        let _answers: Vec<_> = (0..rows).map(|_| bench.submit(1)).collect();
+        bench.dispatched().rows()
+    };
+    assert_eq!([12, 15, 16, 40].map(waiting), [8, 8, 16, 16]);
+}
+
+#[test]
+fn company_that_stays_away_time_after_time_is_hardly_waited_for_any_more() {
+    let mut bench = taught(heavy);
+    let mut waits = Vec::new();
+    for cycle in 0..60 {
+        // Three pairs, then one alone.
+        for rows in [2, 2, 2, 1] {
+            let _answers: Vec<_> = (0..rows)
+                .map(|_| {
+                    bench.later(50 * US);
+                    bench.submit(1)
+                })
+                .collect();
+            let batch = match bench.step() {
+                Step::Dispatch(batch) => batch,
+                Step::WaitUntil(until) => {
+                    waits.push(cycle);
+                    bench.now = until;
+                    bench.dispatched()
+                }
+                other => panic!("expected a batch or a wait, got {}", name(&other)),
+            };
+            bench.ran(batch, heavy(rows));
+        }
+    }
+    let early = waits.iter().filter(|cycle| **cycle < 20).count();
+    let late = waits.iter().filter(|cycle| **cycle >= 40).count();
+    assert!(early >= 4 && late <= 2, "{waits:?}");
+}
+
+#[test]
+fn nobody_is_waited_for_while_another_instance_is_idle() {
+    let mut bench = taught(heavy);
+    bench.batcher.set_instances(2);
+    for _ in 0..10 {
+        let _answers: Vec<_> = (0..8)
+            .map(|_| {
+                bench.later(50 * US);
+                bench.submit(1)
+            })
+            .collect();
+        let both = [bench.dispatched(), bench.dispatched()];
+        for batch in both {
+            bench.ran(batch, heavy(4));
+        }
+    }
+    bench.later(50 * US);
+    let _one = bench.submit(1);
+    assert_eq!(bench.dispatched().rows(), 1);
+}
+
+#[test]
+fn idle_instances_share_a_full_batch_too() {
+    let mut bench = taught(heavy);
+    bench.batcher.set_instances(2);
+    let _answers: Vec<_> = (0..64).map(|_| bench.submit(1)).collect();
+    assert_eq!([bench.dispatched().rows(), bench.dispatched().rows()], [32, 32]);
+}
+
+#[test]
 fn an_unknown_model_is_run_eagerly() {
     let mut bench = Bench::taught(64, &[]);
     let _answers = [bench.submit(1), bench.submit(1)];
