@@ -182,6 +182,8 @@ impl Batcher {
         if let Some(rows) = run.out_of_memory {
             self.learned.out_of_memory(ticket.key, rows, now);
         }
+        // Who came while it ran came before its end: the rule hears of it in that order.
+        self.take_arrivals(now);
         if let Some(execution) = run.execution {
             self.learned.observe(ticket.key, ticket.rows, execution);
             self.ended = Some(now);

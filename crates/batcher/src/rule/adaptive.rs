@@ -1,7 +1,7 @@
 //! The rule that needs no tuning.
 //!
 //! Three facts decide. **Who is expected**: the *population* is the most rows that were inside together
-//! since the last time somebody was waited for in vain; when all of them are here, or none but a lone caller ever
+//! since the last time somebody was waited for in vain, those counted who were just answered; when all of them are here, or none but a lone caller ever
 //! was, the batch goes at once. **How soon they come**: callers that were answered together come back
 //! together, so the gap between arrivals after a run is measured. **What their coming is worth**: with
 //! `k` rows waiting and `T(k)` the learned time of a run,
@@ -117,7 +117,7 @@ struct Returning {
 impl Rule for Adaptive {
     fn decide(&mut self, situation: &Situation<'_>) -> Decision {
         let Situation { now, rows, limit, in_system, curve, .. } = *situation;
-        self.population = self.population.max(in_system);
+        self.population = self.population.max(in_system + self.on_their_way());
         let go = |why| Decision::Go { rows: share(situation), why };
         if rows >= limit {
             self.company.came();
@@ -160,7 +160,8 @@ impl Rule for Adaptive {
     }
 
     fn arrived(&mut self, rows: usize, at: Instant) {
-        let Some(returning) = &mut self.returning else { return };
+        // Whoever came while the run was on was not answered by it.
+        let Some(returning) = self.returning.as_mut().filter(|run| run.since <= at) else { return };
         returning.back += rows;
         if returning.back >= returning.answered {
             let took = at.saturating_duration_since(returning.since);
@@ -185,6 +186,11 @@ impl Rule for Adaptive {
 }
 
 impl Adaptive {
+    /// Callers of the last run who are not back. Two cohorts that take turns would else never meet.
+    fn on_their_way(&self) -> usize {
+        self.returning.as_ref().map_or(0, |returning| returning.answered - returning.back)
+    }
+
     /// Since when nothing has happened: no run ended, nobody came.
     fn since(&self, newest: Instant) -> Instant {
         self.returning.as_ref().map_or(newest, |returning| newest.max(returning.since))

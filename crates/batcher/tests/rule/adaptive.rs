@@ -107,6 +107,35 @@ fn callers_that_were_answered_together_run_together_again() {
 }
 
 #[test]
+fn two_callers_that_take_turns_find_together() {
+    let mut bench = taught(heavy);
+    let mut rows = Vec::new();
+    let _first = bench.submit(1);
+    let mut batch = bench.dispatched();
+    let mut others = vec![bench.submit(1)];
+    for _ in 0..10 {
+        let answered = batch.rows();
+        rows.push(answered);
+        bench.ran(batch, heavy(answered));
+        // The one that waits may go, or wait for those who were just answered.
+        batch = match bench.step() {
+            Step::Dispatch(batch) => {
+                bench.later(100 * US);
+                others.push(bench.submit(1));
+                batch
+            }
+            Step::WaitUntil(_) | Step::Idle => {
+                bench.later(100 * US);
+                others.extend((0..answered).map(|_| bench.submit(1)));
+                bench.dispatched()
+            }
+            Step::Closed => panic!("the queue is open"),
+        };
+    }
+    assert_eq!(rows[5..], [2; 5], "{rows:?}");
+}
+
+#[test]
 fn a_caller_that_left_is_missed_once() {
     let mut crowd = ClosedLoop::of(heavy, 50 * US);
     let mut coming = 8;
