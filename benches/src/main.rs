@@ -1,6 +1,7 @@
 //! Benchmarks. Each asks a question against a baseline, in the same run and interleaved with it,
 //! because an absolute number holds only on the machine and in the minute where it was taken.
 //!
+//! `tidegate-benches agreement`: does the simulator tell what the gateway does?
 //! `tidegate-benches gateway`: what does the way from HTTP to the model and back cost?
 //! `tidegate-benches harness`: does the load-test harness tell the truth?
 //! `tidegate-benches micro`: what do the small parts cost: queue, wake-up, rows, JSON, routing?
@@ -9,6 +10,7 @@
 //! Nothing here is asserted: the figures are for people to read. What is checked is that the
 //! measured thing did its work, so every answer of every server is looked at.
 
+mod agreement;
 mod gateway;
 mod harness;
 mod micro;
@@ -37,6 +39,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The simulator against the gateway
+    Agreement(agreement::Options),
     /// The gateway against raw ONNX Runtime and against a bare HTTP server
     Gateway(gateway::Options),
     /// The load-test harness against servers whose latencies are known, and against other generators
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
     // SAFETY: nothing has started a thread yet.
     unsafe { tidegate_backend_ort::disable_telemetry() };
     let done = match Cli::parse().command {
+        Command::Agreement(options) => agreement::run(&options),
         Command::Gateway(options) => gateway::run(&options),
         Command::Harness(options) => harness::run(&options),
         Command::Micro(options) => micro::run(&options),

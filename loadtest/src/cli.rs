@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{Failure, ceiling, compare, mlperf, report, run, scenario};
+use crate::{Failure, ceiling, compare, mlperf, report, run, scenario, simulate};
 
 /// Takes a load to an inference server, and tells what it carries.
 ///
@@ -29,6 +29,8 @@ enum Command {
     Mlperf(Box<mlperf::Arguments>),
     /// Measure what the machine allows: raw ONNX Runtime, bare HTTP and bare gRPC
     Ceiling(ceiling::Arguments),
+    /// Drive the batcher through made-up time, and compare its rules
+    Simulate(Box<simulate::Arguments>),
     /// The server that reads and answers, and does nothing else; `ceiling` starts it
     #[command(hide = true)]
     Bare(ceiling::bare::Arguments),
@@ -55,6 +57,7 @@ fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Scenario(arguments) => scenario::run(arguments),
         Command::Mlperf(arguments) => mlperf::run(*arguments),
         Command::Ceiling(arguments) => ceiling::run(&arguments),
+        Command::Simulate(arguments) => simulate::run(&arguments),
         Command::Bare(arguments) => ceiling::bare::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
     }

@@ -26,6 +26,7 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod search;
+pub mod simulate;
 pub mod statistics;
 pub mod target;
 

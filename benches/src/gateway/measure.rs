@@ -239,7 +239,8 @@ impl Bench {
     }
 }
 
-fn ready(endpoint: &Endpoint, path: &str) -> Result<()> {
+/// Returns when the model is ready.
+pub fn ready(endpoint: &Endpoint, path: &str) -> Result<()> {
     let request =
         Prepared { path: path.to_owned(), headers: HeaderMap::new(), body: bytes::Bytes::new() };
     let patience = Instant::now() + READY;

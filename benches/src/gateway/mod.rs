@@ -8,9 +8,9 @@
 //! Generator and server share the machine, so the CPU of each is shown, and a run in which the generator was the limit
 //! is marked.
 
-mod measure;
+pub(crate) mod measure;
 mod plots;
-mod process;
+pub(crate) mod process;
 mod report;
 mod to_beat;
 mod workload;
