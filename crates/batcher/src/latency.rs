@@ -25,6 +25,8 @@ const LONGER: f64 = 2.0;
 
 /// How fast a size's own time, the pace and the tail follow what is seen.
 const SHAPE_GAIN: f64 = 0.02;
+/// Of a size that was seen little, so much more: warm-up counts as one look.
+const FIRST_LOOKS: u8 = 50;
 const PACE_GAIN: f64 = 0.15;
 const TAIL_STEP: f64 = 0.004;
 /// Steps up for one step down: rests at the 95th percentile.
@@ -38,13 +40,15 @@ const LARGEST_TAIL: f64 = 10.0;
 const AT_BEST: f64 = 0.8;
 
 /// One in so many backlogged batches is let past the knee, to see whether it is still there.
-const LOOK_BEYOND: u32 = 256;
+const LOOK_BEYOND: u32 = 32;
 
 /// The learned latency of one shape. Starts empty: then everything is unknown.
 #[derive(Clone, Debug)]
 pub struct Curve {
     /// Seconds at each of [`SIZES`], where known.
     seconds: [Option<f64>; SIZES.len()],
+    /// How often each of them was looked at, up to [`FIRST_LOOKS`].
+    looks: [u8; SIZES.len()],
     pace: f64,
     tail: f64,
     /// Runs seen since it began or was guessed.
@@ -59,6 +63,7 @@ impl Default for Curve {
     fn default() -> Self {
         Self {
             seconds: [None; SIZES.len()],
+            looks: [0; SIZES.len()],
             pace: 1.0,
             tail: 1.2,
             seen: 0,
@@ -76,6 +81,7 @@ impl Curve {
         for &(rows, time) in points {
             if rows > 0 && !time.is_zero() {
                 curve.seconds[place(rows)] = Some(time.as_secs_f64());
+                curve.looks[place(rows)] = 1;
             }
         }
         curve.find_knee();
@@ -131,6 +137,7 @@ impl Curve {
         }
         let Some(expected) = self.shape(rows) else {
             self.seconds[place(rows)] = Some(seconds);
+            self.looks[place(rows)] = 1;
             return;
         };
         self.seen = self.seen.saturating_add(1);
@@ -168,7 +175,10 @@ impl Curve {
     fn bend(&mut self, rows: usize, beside_pace: f64) {
         let place = place(rows);
         let here = self.shape(SIZES[place]).unwrap_or_default();
-        self.seconds[place] = Some(here * (1.0 + SHAPE_GAIN * (beside_pace - 1.0)));
+        self.looks[place] = FIRST_LOOKS.min(self.looks[place] + 1);
+        // An average of the first looks, which later ones move by less and less.
+        let gain = SHAPE_GAIN.max(1.0 / f64::from(self.looks[place] + 1));
+        self.seconds[place] = Some(here * (1.0 + gain * (beside_pace - 1.0)));
         self.find_knee();
     }
 
@@ -330,6 +340,24 @@ mod tests {
     }
 
     #[test]
+    fn a_knee_that_a_bad_moment_of_warm_up_made_up_is_gone_after_a_few_looks_beyond() {
+        let mut points = [1, 2, 4, 8, 16, 32, 64].map(|rows| (rows, us(7_700 + 300 * rows as u64)));
+        points[6].1 *= 2;
+        points[5].1 *= 2;
+        let mut curve = Curve::through(&points);
+        assert_eq!(curve.knee(), Some(16));
+        for batch in 0..1000 {
+            let rows = curve.limit(64, 64);
+            curve.observe(rows, us(7_700 + 300 * rows as u64));
+            if curve.knee().is_none() {
+                assert!(batch < 400, "{batch}");
+                return;
+            }
+        }
+        panic!("still {:?}", curve.knee());
+    }
+
+    #[test]
     fn a_guess_is_corrected_by_its_first_runs() {
         let mut guess = heavy().guess(10.0);
         guess.observe(8, us(10_100));
@@ -342,7 +370,7 @@ mod tests {
         let mut limits = |waiting| (0..1024).map(|_| curve.limit(waiting, 64)).collect::<Vec<_>>();
         assert!(limits(1).iter().all(|limit| *limit == 1));
         let backlog = limits(100);
-        assert_eq!(backlog.iter().filter(|limit| **limit == 2).count(), 4);
+        assert_eq!(backlog.iter().filter(|limit| **limit == 2).count(), 32);
         assert!(backlog.iter().all(|limit| *limit <= 2));
     }
 

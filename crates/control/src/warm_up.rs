@@ -99,8 +99,8 @@ impl WarmUp {
             self.points.push((rows, time));
             let knee = Curve::through(&self.points).knee();
             let is_past = knee.is_some_and(|knee| rows >= knee.saturating_mul(PAST_THE_KNEE));
-            // The next size takes at most twice as long, and is run twice at least.
-            if is_past || Instant::now() + 4 * time > until {
+            // The next size takes at most twice as long, and is run three times at least.
+            if is_past || Instant::now() + 6 * time > until {
                 return;
             }
         }
@@ -119,7 +119,7 @@ fn fastest(instance: &mut dyn Instance, batch: &[Tensor], until: Instant) -> Opt
         }
         let took = start.elapsed();
         best = Some(best.map_or(took, |best| best.min(took)));
-        if run > 0 && (took > LONG || Instant::now() >= until) {
+        if run > 1 && (took > LONG || Instant::now() >= until) {
             break;
         }
     }

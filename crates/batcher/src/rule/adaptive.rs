@@ -1,21 +1,22 @@
 //! The rule that needs no tuning.
 //!
 //! Three facts decide. **Who is expected**: the *population* is the most rows that were inside together
-//! since the last time somebody was waited for in vain, those counted who were just answered; when all of them are here, or none but a lone caller ever
-//! was, the batch goes at once. **How soon they come**: callers that were answered together come back
-//! together, so the gap between arrivals after a run is measured. **What their coming is worth**: with
-//! `k` rows waiting and `T(k)` the learned time of a run,
+//! since the last time somebody was waited for in vain, those counted who were just answered; when all of
+//! them are here, or none but a lone caller ever was, the batch goes at once. **How soon they come**: callers that
+//! were answered together come back together, so the gap between arrivals after a run is measured.
+//! **What their coming is worth**: with `k` rows waiting and `T(k)` the learned time of a run,
 //!
-//! - a row that comes just after the batch has left waits for the whole run, `T(k)`, less what it
-//!   would have slowed the batch down itself, `k (T(k+1) - T(k))`;
-//! - waiting costs each of the `k + 1` rows the wait.
+//! - `m` rows that come just after the batch has left wait for the whole run: `m T(k)`;
+//! - taking them along makes the run longer for all: `(k + m) (T(k+m) - T(k))`;
+//! - waiting costs each of the `k + m` rows the wait.
 //!
-//! So the next row may be waited for `(T(k) - k (T(k+1) - T(k))) / (k + 1)` and no longer: the *patience*. Where
-//! batches are worth nothing (`T` in proportion to the rows) it is zero, and for a model of microseconds it is
-//! shorter than any timer, so neither ever waits. Waiting exactly as long as a success would be worth costs at most
-//! twice what knowing the future would (the ski-rental bound), and the first wait in vain corrects the
-//! population, so a caller that left is missed once. Deb and Serfozo (Adv. Appl. Prob. 5, 1973) show that
-//! a threshold of this kind is the best that a bulk-service queue can do.
+//! So the `m` rows that are missing may be waited for `T(k) m / (k + m) - (T(k+m) - T(k))` after the last of
+//! them came and no longer: the *patience*; and never longer than a run in all. Where batches are worth nothing
+//! (`T` in proportion to the rows) it is zero, and for a model of microseconds it is shorter than any timer, so neither
+//! ever waits. Waiting exactly as long as a success would be worth costs at most twice what knowing the future would
+//! (the ski-rental bound), and the first wait in vain corrects the population, so a caller that left is missed
+//! once. Deb and Serfozo (Adv. Appl. Prob. 5, 1973) show that a threshold of this kind is the best that a
+//! bulk-service queue can do.
 //!
 //! Two things make company worthless. Where callers come by chance and not in circles most waits are in vain: then
 //! nobody is waited for, except once in a while. And while another instance is idle, whoever comes late starts there.
@@ -51,6 +52,7 @@ pub struct Adaptive {
     /// Seconds between two arrivals after a run; none seen yet.
     gap: Option<f64>,
     returning: Option<Returning>,
+    last_ended: Option<Instant>,
     company: Company,
 }
 
@@ -58,23 +60,24 @@ pub struct Adaptive {
 /// answers, and chance of those who do not.
 #[derive(Debug)]
 struct Company {
-    /// The share of waits that ended with everybody there, the last ones weighing most.
+    /// The share of those waited for that came, the last ones weighing most.
     came: f64,
-    is_expected: bool,
+    /// Rows that were missing when the wait began, while there is one.
+    expected: Option<usize>,
     /// Batches that went at once although somebody was missing, since the last wait.
     left_without: u32,
 }
 
 impl Default for Company {
     fn default() -> Self {
-        Self { came: 1.0, is_expected: false, left_without: 0 }
+        Self { came: 1.0, expected: None, left_without: 0 }
     }
 }
 
 impl Company {
-    /// Starts a wait, or goes on with one; not if too many were in vain lately.
-    fn is_waited_for(&mut self) -> bool {
-        if self.is_expected {
+    /// Starts a wait for so many rows, or goes on with one; not if too many stayed away lately.
+    fn is_waited_for(&mut self, missing: usize) -> bool {
+        if self.expected.is_some() {
             return true;
         }
         if self.came < RELIABLE && self.left_without < TRIED_AGAIN {
@@ -82,27 +85,21 @@ impl Company {
             return false;
         }
         self.left_without = 0;
-        self.is_expected = true;
+        self.expected = Some(missing);
         true
     }
 
-    fn came(&mut self) {
-        self.learn(1.0);
-    }
-
-    fn stayed_away(&mut self) {
-        self.learn(0.0);
+    /// The wait, if there was one, has ended, and so many rows are still missing.
+    fn ended(&mut self, missing: usize) {
+        if let Some(expected) = self.expected.take() {
+            let came = expected.saturating_sub(missing) as f64 / expected.max(1) as f64;
+            self.came += COMPANY_GAIN * (came - self.came);
+        }
     }
 
     /// The wait ended for another reason; nothing is to be learned.
     fn was_not_waited_for(&mut self) {
-        self.is_expected = false;
-    }
-
-    fn learn(&mut self, came: f64) {
-        if std::mem::take(&mut self.is_expected) {
-            self.came += COMPANY_GAIN * (came - self.came);
-        }
+        self.expected = None;
     }
 }
 
@@ -120,20 +117,20 @@ impl Rule for Adaptive {
         self.population = self.population.max(in_system + self.on_their_way());
         let go = |why| Decision::Go { rows: share(situation), why };
         if rows >= limit {
-            self.company.came();
+            self.company.ended(0);
             return go(CloseReason::Target);
         }
         if situation.closing {
             return go(CloseReason::Drain);
         }
-        let missing = self.population - in_system;
+        let missing = (self.population - in_system).min(limit - rows);
         if missing == 0 {
-            self.company.came();
+            self.company.ended(0);
             return go(CloseReason::Eager);
         }
         // Whoever comes late finds another instance idle, and waits for nobody.
         let last_idle = situation.idle_instances <= 1;
-        let Some(patience) = patience(curve, rows).filter(|_| last_idle) else {
+        let Some(patience) = patience(curve, rows, missing).filter(|_| last_idle) else {
             self.company.was_not_waited_for();
             return go(CloseReason::Eager);
         };
@@ -141,7 +138,8 @@ impl Rule for Adaptive {
             self.company.was_not_waited_for();
             return go(CloseReason::Eager);
         }
-        let until = self.since(situation.newest) + patience;
+        let until = (self.since(situation.newest) + patience)
+            .min(self.since(situation.oldest) + curve.typical(rows).unwrap_or_default());
         let last_safe = curve.slow(rows + 1).and_then(|run| situation.target.checked_sub(run));
         if last_safe.is_some_and(|safe| now >= safe) {
             self.company.was_not_waited_for();
@@ -149,14 +147,14 @@ impl Rule for Adaptive {
         }
         if now >= until {
             self.population = in_system;
-            self.company.stayed_away();
+            self.company.ended(missing);
             return go(CloseReason::Delay);
         }
-        if !self.company.is_waited_for() {
+        if !self.company.is_waited_for(missing) {
             return go(CloseReason::Eager);
         }
         let until = last_safe.map_or(until, |safe| until.min(safe));
-        Decision::Wait { until, rows: missing.min(limit - rows) }
+        Decision::Wait { until, rows: missing }
     }
 
     fn arrived(&mut self, rows: usize, at: Instant) {
@@ -178,6 +176,7 @@ impl Rule for Adaptive {
             self.learn_gap(took / (back + 1) as f64);
         }
         self.returning = Some(Returning { since: run.at, answered: run.rows, back: 0 });
+        self.last_ended = Some(run.at);
     }
 
     fn is_sized_by_cost(&self) -> bool {
@@ -191,9 +190,9 @@ impl Adaptive {
         self.returning.as_ref().map_or(0, |returning| returning.answered - returning.back)
     }
 
-    /// Since when nothing has happened: no run ended, nobody came.
-    fn since(&self, newest: Instant) -> Instant {
-        self.returning.as_ref().map_or(newest, |returning| newest.max(returning.since))
+    /// The arrival, or the end of the last run if that was later: before it, nobody could have been waited for.
+    fn since(&self, arrival: Instant) -> Instant {
+        self.last_ended.map_or(arrival, |ended| arrival.max(ended))
     }
 
     fn learn_gap(&mut self, seen: f64) {
@@ -202,12 +201,12 @@ impl Adaptive {
     }
 }
 
-/// How long the next row may be waited for. None while runs are unknown.
-fn patience(curve: &Curve, rows: usize) -> Option<Duration> {
+/// How long `missing` rows may be waited for. None while runs are unknown, or when they are worth nothing.
+fn patience(curve: &Curve, rows: usize, missing: usize) -> Option<Duration> {
     let now = curve.typical(rows)?.as_secs_f64();
-    let larger = curve.typical(rows + 1)?.as_secs_f64();
-    let gain = now - rows as f64 * (larger - now).max(0.0);
-    Duration::try_from_secs_f64(gain / (rows + 1) as f64).ok()
+    let longer = (curve.typical(rows + missing)?.as_secs_f64() - now).max(0.0);
+    let share = missing as f64 / (rows + missing) as f64;
+    Duration::try_from_secs_f64(now * share - longer).ok()
 }
 
 /// The rows of this batch, when other instances are idle as well: their part is left to them if the run
