@@ -304,11 +304,23 @@ impl Batcher {
     /// Takes a batch out of a bucket. None when nobody in it is still to be run.
     fn form(&mut self, key: u64, limit: usize, why: CloseReason, now: Instant) -> Option<Batch> {
         let is_contended = self.buckets.values().map(Bucket::requests).sum::<usize>() > 1;
-        let Self { buckets, learned, rule, arrivals, forecast, left, ended, full_batches, .. } =
-            self;
+        let Self {
+            buckets,
+            learned,
+            rule,
+            arrivals,
+            forecast,
+            left,
+            ended,
+            full_batches,
+            instances,
+            running,
+            ..
+        } = self;
         let bucket = buckets.get_mut(&key)?;
         let curve = learned.curve(key).filter(|_| rule.is_sized_by_cost());
         let is_believed = ended.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
+        let others_idle = *instances > running.len() + 1;
         let has_backlog = bucket.rows() >= limit;
         let may_shrink = !has_backlog || *full_batches >= FULL_BATCHES;
         let mut members = Vec::with_capacity(bucket.requests().min(limit));
@@ -328,8 +340,11 @@ impl Batcher {
                     break;
                 }
                 if !timing.allows(rows + next.rows) {
-                    closed_by = CloseReason::Deadline;
-                    break;
+                    if timing.can_leave(rows, next, bucket.rows().min(limit), others_idle) {
+                        closed_by = CloseReason::Deadline;
+                        break;
+                    }
+                    timing.until = None;
                 }
             }
             let Some(member) = bucket.pop_first() else { break };
@@ -445,6 +460,14 @@ impl Timing<'_> {
     fn allows(&self, rows: usize) -> bool {
         let Some(until) = self.until else { return true };
         self.run_end(rows).is_none_or(|end| end <= until)
+    }
+
+    /// Whether those who would be left behind, `next` and the others, could still be in time after a run of `rows` rows.
+    /// If not, a smaller batch only makes everybody late one after the other.
+    fn can_leave(&self, rows: usize, next: &Member, rest: usize, others_idle: bool) -> bool {
+        let after = if others_idle { Some(self.now) } else { self.run_end(rows) };
+        let end = after.zip(self.curve.and_then(|curve| curve.slow(rest)));
+        end.is_none_or(|(after, takes)| after + takes <= next.terms.target.instant())
     }
 
     fn admit(&mut self, member: &Member, rows: usize) {

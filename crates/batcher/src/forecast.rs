@@ -133,10 +133,10 @@ impl Forecast {
         let (full_takes, one_takes) = (self.full_takes.load(Relaxed), self.one_takes.load(Relaxed));
         let instances = self.instances.load(Relaxed);
         let ahead = (waiting / full).saturating_mul(full_takes) / instances;
-        // Those that do not fill a batch share this one's.
+        // Those that do not fill a batch share this one's. Behind a whole batch others will have filled it by its turn.
         let own = waiting % full + rows as u64;
-        let batch = if own >= full {
-            (own / full).saturating_mul(full_takes)
+        let batch = if own >= full || waiting >= full {
+            (own / full).max(1).saturating_mul(full_takes)
         } else {
             one_takes + full_takes.saturating_sub(one_takes) * own / full
         };
@@ -191,6 +191,8 @@ mod tests {
         forecast.free_at(Some(now + 5 * MS));
         // 5 ms until it is free, two full batches ahead, and a last one of 4 + 4 rows.
         assert_eq!(forecast.predict(4, None, 20, now), Some((5 + 16 + 8) * MS));
+        // Behind a whole batch the own one will be full as well when its turn comes.
+        assert_eq!(forecast.predict(1, None, 9, now), Some((5 + 8 + 8) * MS));
         // What has left waits no more: a batch of one row, which is one eighth of the way to a full one.
         forecast.rows_left(20);
         assert_eq!(forecast.predict(1, None, 20, now), Some(5 * MS + MS + 7 * MS / 8));
