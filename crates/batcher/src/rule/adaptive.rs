@@ -6,11 +6,11 @@
 //! were answered together come back together, so the gap between arrivals after a run is measured.
 //! **What their coming is worth**: with `k` rows waiting and `T(k)` the learned time of a run,
 //!
-//! - `m` rows that come just after the batch has left wait for the whole run: `m T(k)`;
-//! - taking them along makes the run longer for all: `(k + m) (T(k+m) - T(k))`;
-//! - waiting costs each of the `k + m` rows the wait.
+//! - gone without them, the `m` rows that are missing come just after, wait for the run, and then run themselves:
+//!   `k T(k) + m (T(k) + T(m))` in all;
+//! - together, everybody waits for `w` and then runs: `(k + m) (w + T(k+m))`.
 //!
-//! So the `m` rows that are missing may be waited for `T(k) m / (k + m) - (T(k+m) - T(k))` after the last of
+//! So the missing may be waited for `T(m) m / (k + m) - (T(k+m) - T(k))` after the last of
 //! them came and no longer: the *patience*; and never longer than a run in all. Where batches are worth nothing
 //! (`T` in proportion to the rows) it is zero, and for a model of microseconds it is shorter than any timer, so neither
 //! ever waits. Waiting exactly as long as a success would be worth costs at most twice what knowing the future would
@@ -203,10 +203,10 @@ impl Adaptive {
 
 /// How long `missing` rows may be waited for. None while runs are unknown, or when they are worth nothing.
 fn patience(curve: &Curve, rows: usize, missing: usize) -> Option<Duration> {
-    let now = curve.typical(rows)?.as_secs_f64();
-    let longer = (curve.typical(rows + missing)?.as_secs_f64() - now).max(0.0);
+    let takes = |rows| curve.typical(rows).map(|takes| takes.as_secs_f64());
+    let longer = (takes(rows + missing)? - takes(rows)?).max(0.0);
     let share = missing as f64 / (rows + missing) as f64;
-    Duration::try_from_secs_f64(now * share - longer).ok()
+    Duration::try_from_secs_f64(takes(missing)? * share - longer).ok()
 }
 
 /// The rows of this batch, when other instances are idle as well: their part is left to them if the run
