@@ -41,6 +41,8 @@ const GAP_GAIN: f64 = 0.25;
 const RELIABLE: f64 = 0.6;
 const TRIED_AGAIN: u32 = 32;
 const COMPANY_GAIN: f64 = 0.1;
+/// One in so many may be missing from company that came.
+const STRAGGLERS: usize = 10;
 
 /// Idle instances share the rows when that makes a run notably shorter.
 const WORTH_SPLITTING: f64 = 0.85;
@@ -60,7 +62,7 @@ pub struct Adaptive {
 /// answers, and chance of those who do not.
 #[derive(Debug)]
 struct Company {
-    /// The share of those waited for that came, the last ones weighing most.
+    /// The share of waits that ended with nearly everybody there, the last ones weighing most.
     came: f64,
     /// Rows that were missing when the wait began, while there is one.
     expected: Option<usize>,
@@ -92,8 +94,9 @@ impl Company {
     /// The wait, if there was one, has ended, and so many rows are still missing.
     fn ended(&mut self, missing: usize) {
         if let Some(expected) = self.expected.take() {
-            let came = expected.saturating_sub(missing) as f64 / expected.max(1) as f64;
-            self.came += COMPANY_GAIN * (came - self.came);
+            // One straggler in a crowd is forgiven; who comes by chance is seldom complete.
+            let came = missing * STRAGGLERS <= expected;
+            self.came += COMPANY_GAIN * (f64::from(u8::from(came)) - self.came);
         }
     }
 
