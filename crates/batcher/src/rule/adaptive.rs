@@ -39,10 +39,13 @@ const GAP_GAIN: f64 = 0.25;
 
 /// Company that comes more rarely than this is not waited for, but for one time in so many: callers change.
 const RELIABLE: f64 = 0.6;
-const TRIED_AGAIN: u32 = 32;
-const COMPANY_GAIN: f64 = 0.1;
+const TRIED_AGAIN: u32 = 16;
+/// A wait in vain costs little trust, a kept one gives back more: who is not waited for scatters, and cannot show that it
+/// would have come. Waits have to be kept one time in three.
+const CAME_GAIN: f64 = 0.3;
+const AWAY_GAIN: f64 = 0.1;
 /// One in so many may be missing from company that came.
-const STRAGGLERS: usize = 10;
+const STRAGGLERS: usize = 4;
 
 /// Idle instances share the rows when that makes a run notably shorter.
 const WORTH_SPLITTING: f64 = 0.85;
@@ -96,7 +99,7 @@ impl Company {
         if let Some(expected) = self.expected.take() {
             // One straggler in a crowd is forgiven; who comes by chance is seldom complete.
             let came = missing * STRAGGLERS <= expected;
-            self.came += COMPANY_GAIN * (f64::from(u8::from(came)) - self.came);
+            self.came += if came { CAME_GAIN * (1.0 - self.came) } else { -AWAY_GAIN * self.came };
         }
     }
 
