@@ -22,6 +22,7 @@ use crate::arrivals::Arrivals;
 use crate::batch::{Batch, Member, Ticket};
 use crate::bucket::{Bucket, Urgency, Waiting};
 use crate::forecast::{Forecast, Outlook};
+use crate::latency::BELIEVED;
 use crate::learned::Learned;
 use crate::quarantine::{Fingerprint, Quarantine};
 use crate::rule::{self, Decision, Ended, Rule, Situation};
@@ -36,9 +37,6 @@ const SEARCHED: usize = 4;
 /// With a backlog, one batch in so many may be made smaller because a full one would be late for a member. If all
 /// could, the queue would grow, the next members would have still less time, and batches would stay small.
 const FULL_BATCHES: u32 = 8;
-
-/// A curve that no run has confirmed for so long condemns nobody: what it forbids would never be tried.
-const BELIEVED: Duration = Duration::from_secs(1);
 
 /// What the leader should do next.
 pub enum Step {
@@ -238,7 +236,7 @@ impl Batcher {
             for (key, bucket) in buckets.iter_mut() {
                 let Some(first_member) = bucket.any() else { continue };
                 let max_rows = if first_member.is_apart { 1 } else { self.batching.max_rows() };
-                let row_bytes = bytes_in_a_row(&first_member.inputs, &self.batching);
+                let row_bytes = || bytes_in_a_row(&first_member.inputs, &self.batching);
                 let shape = learned.shape(*key, row_bytes);
                 let limit = shape.limit(bucket.rows(), max_rows, rule.is_sized_by_cost(), now);
                 if bucket.requests() <= SEARCHED * limit {

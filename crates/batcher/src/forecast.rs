@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tidegate_inference::Priority;
 
+use crate::latency::BELIEVED;
 use crate::levels::Levels;
 
 pub struct Forecast {
@@ -52,9 +53,6 @@ pub struct KnownCost {
     pub full: Duration,
     pub one: Duration,
 }
-
-/// A forecast that no run has confirmed for so long is none: what it forbids would never be tried again.
-const BELIEVED: Duration = Duration::from_secs(1);
 
 impl Forecast {
     pub fn new(base: Instant) -> Self {

@@ -36,6 +36,9 @@ const TAIL_UP: f64 = 19.0;
 const OUTLIER: f64 = 2.0;
 const LARGEST_TAIL: f64 = 10.0;
 
+/// What no run has confirmed for so long refuses and condemns nobody: what it forbids would never be tried again.
+pub(crate) const BELIEVED: Duration = Duration::from_secs(1);
+
 /// A lucky run takes so much of the usual time.
 const AT_BEST: f64 = 0.8;
 
@@ -153,8 +156,8 @@ impl Curve {
         self.bend(rows, beside_pace.min(OUTLIER));
     }
 
-    /// How many rows a batch may have at most, of `waiting` ones: the knee, but for a look beyond it
-    /// once in a while.
+    /// How many rows a batch may have at most, of `waiting` ones: the knee; what a deep backlog makes [full](Self::full);
+    /// and once in a while twice the knee, for a look beyond it.
     pub(crate) fn limit(&mut self, waiting: usize, max_rows: usize) -> usize {
         let Some(knee) = self.knee.filter(|knee| *knee < max_rows) else { return max_rows };
         let full = self.full(max_rows);

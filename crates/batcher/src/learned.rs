@@ -49,8 +49,8 @@ impl Learned {
         self.shapes.get(&key).map(|shape| &shape.curve)
     }
 
-    /// A shape, guessed when it is new.
-    pub fn shape(&mut self, key: u64, row_bytes: usize) -> &mut Shape {
+    /// A shape, guessed when it is new: only then are the bytes of its rows counted.
+    pub fn shape(&mut self, key: u64, row_bytes: impl FnOnce() -> usize) -> &mut Shape {
         self.uses += 1;
         if self.shapes.len() >= REMEMBERED && !self.shapes.contains_key(&key) {
             let unused = self.shapes.iter().min_by_key(|(_, shape)| shape.used);
@@ -60,7 +60,7 @@ impl Learned {
         }
         let shape = self.shapes.entry(key).or_insert_with(|| {
             let guess = |reference: &Reference| {
-                let factor = row_bytes.max(1) as f64 / reference.row_bytes.max(1) as f64;
+                let factor = row_bytes().max(1) as f64 / reference.row_bytes.max(1) as f64;
                 reference.curve.guess(factor)
             };
             let curve = self.reference.as_ref().map(guess).unwrap_or_default();
@@ -124,14 +124,14 @@ mod tests {
     fn a_new_shape_is_guessed_by_the_bytes_of_its_rows() {
         let mut learned = Learned::default();
         learned.seed(1, 100, Curve::through(&[(1, ms(10))]));
-        assert_eq!(learned.shape(2, 400).curve.typical(1), Some(ms(40)));
+        assert_eq!(learned.shape(2, || 400).curve.typical(1), Some(ms(40)));
     }
 
     #[test]
     fn half_of_what_memory_could_not_hold_is_the_limit_and_is_raised_a_minute_later() {
         let mut learned = Learned::default();
         let start = Instant::now();
-        let limit = |learned: &mut Learned, now| learned.shape(1, 4).limit(1, 64, false, now);
+        let limit = |learned: &mut Learned, now| learned.shape(1, || 4).limit(1, 64, false, now);
         assert_eq!(limit(&mut learned, start), 64);
         learned.out_of_memory(1, 64, start);
         learned.out_of_memory(1, 32, start);
@@ -145,8 +145,8 @@ mod tests {
         let mut learned = Learned::default();
         learned.seed(0, 4, Curve::through(&[(1, ms(10))]));
         for key in 1..10_000 {
-            learned.shape(0, 4);
-            learned.shape(key, 4);
+            learned.shape(0, || 4);
+            learned.shape(key, || 4);
         }
         assert_eq!(learned.shapes.len(), REMEMBERED);
         assert!(learned.curve(0).is_some() && learned.curve(1).is_none());
