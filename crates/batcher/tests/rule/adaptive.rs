@@ -184,6 +184,39 @@ fn a_caller_that_left_is_missed_once() {
 }
 
 #[test]
+fn callers_that_come_one_by_one_are_not_waited_for_longer_than_a_run_takes() {
+    let mut bench = taught(heavy);
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        bench.later(50 * US);
+        answers = (0..40).map(|_| bench.submit(1)).collect();
+        let batch = bench.dispatched();
+        assert_eq!(batch.rows(), 40);
+        bench.ran(batch, heavy(40));
+    }
+    // Each comes soon enough after the one before to be waited for.
+    answers.push(bench.submit(1));
+    let mut waited = Duration::ZERO;
+    let batch = loop {
+        match bench.step() {
+            Step::Dispatch(batch) => break batch,
+            Step::WaitUntil(until) => {
+                let next = until.min(bench.now + 2 * MS);
+                waited += next - bench.now;
+                let comes = next < until;
+                bench.now = next;
+                if comes {
+                    answers.push(bench.submit(1));
+                }
+            }
+            other => panic!("expected a batch or a wait, got {}", name(&other)),
+        }
+    };
+    assert!(batch.rows() > 2, "nobody was waited for");
+    assert!(waited <= heavy(batch.rows()), "{waited:?} for {} rows", batch.rows());
+}
+
+#[test]
 fn a_model_of_microseconds_waits_for_nobody() {
     let mut crowd = ClosedLoop::of(|_| 10 * US, 5 * US);
     let mut coming = 8;
