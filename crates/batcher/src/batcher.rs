@@ -180,15 +180,16 @@ impl Batcher {
         if let Some(rows) = run.out_of_memory {
             self.learned.out_of_memory(ticket.key, rows, now);
         }
-        // Who came while it ran came before its end: the rule hears of it in that order.
-        self.take_arrivals(now);
         if let Some(execution) = run.execution {
             self.learned.observe(ticket.key, ticket.rows, execution);
             self.ended = Some(now);
-            self.rule.ended(Ended { rows: ticket.rows, execution, at: now });
+            // Its callers have their answers before `now`, and the first of them may be back: the rule hears of them later.
+            let at = ticket.dispatched + execution;
+            self.rule.ended(Ended { rows: ticket.rows, execution, at });
             self.forecast.run_ended(now);
             self.publish(ticket.key);
         }
+        self.take_arrivals(now);
         self.publish_free_at();
     }
 
@@ -243,8 +244,8 @@ impl Batcher {
                     drop_stale(bucket, now, arrivals, forecast, left);
                 }
                 bucket.age(now);
-                let (Some(oldest), Some(newest), Some(target), Some(urgency)) =
-                    (bucket.oldest(), bucket.newest(), bucket.first_target(), bucket.urgency())
+                let (Some(oldest), Some(target), Some(urgency)) =
+                    (bucket.oldest(), bucket.first_target(), bucket.urgency())
                 else {
                     continue;
                 };
@@ -252,7 +253,6 @@ impl Batcher {
                     now,
                     rows: bucket.rows(),
                     oldest,
-                    newest,
                     target,
                     in_system,
                     idle_instances,

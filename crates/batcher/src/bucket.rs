@@ -27,7 +27,6 @@ pub struct Bucket {
     classes: Vec<Class>,
     rows: usize,
     requests: usize,
-    newest: Option<Instant>,
 }
 
 /// Requests of one priority, the earliest target first.
@@ -42,10 +41,8 @@ struct Class {
 
 impl Bucket {
     pub fn push(&mut self, waiting: Waiting) {
-        let enqueued = waiting.member.enqueued;
         self.rows += waiting.member.rows;
         self.requests += 1;
-        self.newest = Some(self.newest.map_or(enqueued, |newest| newest.max(enqueued)));
         let level = waiting.member.terms.priority.level();
         let at = self.classes.partition_point(|class| class.level < level);
         if self.classes.get(at).is_none_or(|class| class.level != level) {
@@ -74,11 +71,6 @@ impl Bucket {
     /// When the request that waits longest came.
     pub fn oldest(&self) -> Option<Instant> {
         self.classes.iter().filter_map(Class::oldest).min()
-    }
-
-    /// When the latest came, whether or not it is still here.
-    pub fn newest(&self) -> Option<Instant> {
-        self.newest
     }
 
     /// Brings the levels up to date. Order is by the levels of the last call.

@@ -2,28 +2,25 @@
 //!
 //! Three facts decide. **Who is expected**: the *population* is the most rows that were inside together
 //! since the last time somebody was waited for in vain, those counted who were just answered; when all of
-//! them are here, or none but a lone caller ever was, the batch goes at once. **How soon they come**: callers that
-//! were answered together come back together, so the gap between arrivals after a run is measured.
-//! **What their coming is worth**: with `k` rows waiting and `T(k)` the learned time of a run,
+//! them are here, or none but a lone caller ever was, the batch goes at once. **Whether they come because they were
+//! answered**: callers in a circle ask again right after a run, callers by chance at any time; see [`Echo`].
+//! **What their coming is worth**: with `k` rows waiting, `m` missing and `T(k)` the learned time of a run,
+//! callers in a circle that are split take turns from then on, and each of them is answered every `T(k) + T(m)`;
+//! together, every `w + T(k+m)` after a wait of `w`.
 //!
-//! - gone without them, the `m` rows that are missing come just after, wait for the run, and then run themselves:
-//!   `k T(k) + m (T(k) + T(m))` in all;
-//! - together, everybody waits for `w` and then runs: `(k + m) (w + T(k+m))`.
+//! So the missing may be waited for `T(k) + T(m) - T(k+m)` after the end of the last run and no longer: the *patience*,
+//! which never exceeds a run. For a model of microseconds it is shorter than any timer, so nobody waits there. Waiting
+//! exactly as long as a success would be worth costs at most twice what knowing the future would (the ski-rental bound),
+//! and the first wait in vain corrects the population, so a caller that left is missed once. Deb and Serfozo
+//! (Adv. Appl. Prob. 5, 1973) show that a threshold of this kind is the best that a bulk-service queue can do.
 //!
-//! So the missing may be waited for `T(m) m / (k + m) - (T(k+m) - T(k))` after the last of
-//! them came and no longer: the *patience*; and never longer than a run in all. Where batches are worth nothing
-//! (`T` in proportion to the rows) it is zero, and for a model of microseconds it is shorter than any timer, so neither
-//! ever waits. Waiting exactly as long as a success would be worth costs at most twice what knowing the future would
-//! (the ski-rental bound), and the first wait in vain corrects the population, so a caller that left is missed
-//! once. Deb and Serfozo (Adv. Appl. Prob. 5, 1973) show that a threshold of this kind is the best that a
-//! bulk-service queue can do.
-//!
-//! Two things make company worthless. Where callers come by chance and not in circles most waits are in vain: then
-//! nobody is waited for, except once in a while. And while another instance is idle, whoever comes late starts there.
+//! Two things make company worthless. While another instance is idle, whoever comes late starts there. And where most
+//! waits are in vain, because callers in a circle are mixed with others, they are tried only once in a while.
 //!
 //! Without the rule, eight callers of a weight-bound model run as one and seven: whoever comes back
 //! first leaves alone, and the others wait for it.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use tidegate_inference::CloseReason;
@@ -34,8 +31,11 @@ use crate::Curve;
 /// No timer is kept more finely than this; a shorter patience is none.
 const SHORTEST_WAIT: Duration = Duration::from_micros(40);
 
-/// How fast the gap follows what is seen.
-const GAP_GAIN: f64 = 0.25;
+/// Callers are in a circle if they come, on average, in the first quarter of the time from one run's end to the next; by
+/// chance they come in the middle.
+const IN_A_CIRCLE: f64 = 0.25;
+/// What a run's arrivals weigh after the next run.
+const ECHO_FADES: f64 = 0.9;
 
 /// Company that comes more rarely than this is not waited for, but for one time in so many: callers change.
 const RELIABLE: f64 = 0.6;
@@ -54,15 +54,70 @@ const WORTH_SPLITTING: f64 = 0.85;
 pub struct Adaptive {
     /// Rows expected to be inside at the same time.
     population: usize,
-    /// Seconds between two arrivals after a run; none seen yet.
-    gap: Option<f64>,
     returning: Option<Returning>,
-    last_ended: Option<Instant>,
+    echo: Echo,
     company: Company,
 }
 
-/// Whether those who were waited for came: what the population promises is true of callers who wait for their
-/// answers, and chance of those who do not.
+/// The callers of the last run, on their way back.
+#[derive(Debug)]
+struct Returning {
+    since: Instant,
+    answered: usize,
+    back: usize,
+}
+
+/// When callers come between the ends of two runs: `0` at once after the first, `1` just before the second. That of
+/// callers in a circle is near `0` however they are split into batches; that of callers by chance is one half.
+#[derive(Debug, Default)]
+struct Echo {
+    ends: Option<(Instant, Instant)>,
+    /// Since the last end: rows, and the seconds after it at which they came, added up.
+    rows: usize,
+    came_after: f64,
+    /// Rows of all runs before, and where they came between two ends, added up; the last ones weigh most.
+    past_rows: f64,
+    past_came_at: f64,
+}
+
+impl Echo {
+    fn arrived(&mut self, rows: usize, at: Instant) {
+        let Some((before, last)) = self.ends else { return };
+        if let Some(after) = at.checked_duration_since(last) {
+            self.rows += rows;
+            self.came_after += after.as_secs_f64() * rows as f64;
+        } else if let Some(after) = at.checked_duration_since(before) {
+            self.remember(rows, after.as_secs_f64() * rows as f64, last - before);
+        }
+    }
+
+    fn ended(&mut self, at: Instant) {
+        let last = self.ends.map_or(at, |(_, last)| last);
+        self.ends = Some((last, at));
+        self.past_rows *= ECHO_FADES;
+        self.past_came_at *= ECHO_FADES;
+        let (rows, came_after) = (mem::take(&mut self.rows), mem::take(&mut self.came_after));
+        self.remember(rows, came_after, at.saturating_duration_since(last));
+    }
+
+    fn remember(&mut self, rows: usize, came_after: f64, whole: Duration) {
+        if !whole.is_zero() {
+            self.past_rows += rows as f64;
+            self.past_came_at += came_after / whole.as_secs_f64();
+        }
+    }
+
+    /// Not of callers of whom nothing is known.
+    fn is_of_a_circle(&self) -> bool {
+        self.past_came_at < IN_A_CIRCLE * self.past_rows
+    }
+
+    fn last_end(&self) -> Option<Instant> {
+        self.ends.map(|(_, last)| last)
+    }
+}
+
+/// Whether those who were waited for came.
 #[derive(Debug)]
 struct Company {
     /// The share of waits that ended with nearly everybody there, the last ones weighing most.
@@ -109,14 +164,6 @@ impl Company {
     }
 }
 
-/// The callers of the last run, on their way back.
-#[derive(Debug)]
-struct Returning {
-    since: Instant,
-    answered: usize,
-    back: usize,
-}
-
 impl Rule for Adaptive {
     fn decide(&mut self, situation: &Situation<'_>) -> Decision {
         let Situation { now, rows, limit, in_system, curve, .. } = *situation;
@@ -136,21 +183,17 @@ impl Rule for Adaptive {
         }
         // Whoever comes late finds another instance idle, and waits for nobody.
         let last_idle = situation.idle_instances <= 1;
-        let Some(patience) = patience(curve, rows, missing).filter(|_| last_idle) else {
+        let patience = patience(curve, rows, missing).filter(|patience| *patience >= SHORTEST_WAIT);
+        let Some(patience) = patience.filter(|_| last_idle && self.echo.is_of_a_circle()) else {
             self.company.was_not_waited_for();
             return go(CloseReason::Eager);
         };
-        if patience < SHORTEST_WAIT || self.gap.is_none_or(|gap| gap > patience.as_secs_f64()) {
-            self.company.was_not_waited_for();
-            return go(CloseReason::Eager);
-        }
-        let until = (self.since(situation.newest) + patience)
-            .min(self.since(situation.oldest) + curve.typical(rows).unwrap_or_default());
         let last_safe = curve.slow(rows + 1).and_then(|run| situation.target.checked_sub(run));
         if last_safe.is_some_and(|safe| now >= safe) {
             self.company.was_not_waited_for();
             return go(CloseReason::Deadline);
         }
+        let until = self.since(situation.oldest) + patience;
         if now >= until {
             self.population = in_system;
             self.company.ended(missing);
@@ -164,25 +207,18 @@ impl Rule for Adaptive {
     }
 
     fn arrived(&mut self, rows: usize, at: Instant) {
+        self.echo.arrived(rows, at);
         // Whoever came while the run was on was not answered by it.
         let Some(returning) = self.returning.as_mut().filter(|run| run.since <= at) else { return };
         returning.back += rows;
         if returning.back >= returning.answered {
-            let took = at.saturating_duration_since(returning.since);
-            let seen = took.as_secs_f64() / returning.answered as f64;
-            self.learn_gap(seen);
             self.returning = None;
         }
     }
 
     fn ended(&mut self, run: Ended) {
-        // Those who are not back by now count as if the next of them came now.
-        if let Some(Returning { since, back, .. }) = self.returning.take() {
-            let took = run.at.saturating_duration_since(since).as_secs_f64();
-            self.learn_gap(took / (back + 1) as f64);
-        }
+        self.echo.ended(run.at);
         self.returning = Some(Returning { since: run.at, answered: run.rows, back: 0 });
-        self.last_ended = Some(run.at);
     }
 
     fn is_sized_by_cost(&self) -> bool {
@@ -198,21 +234,14 @@ impl Adaptive {
 
     /// The arrival, or the end of the last run if that was later: before it, nobody could have been waited for.
     fn since(&self, arrival: Instant) -> Instant {
-        self.last_ended.map_or(arrival, |ended| arrival.max(ended))
-    }
-
-    fn learn_gap(&mut self, seen: f64) {
-        let gap = self.gap.get_or_insert(seen);
-        *gap += GAP_GAIN * (seen - *gap);
+        self.echo.last_end().map_or(arrival, |ended| arrival.max(ended))
     }
 }
 
-/// How long `missing` rows may be waited for. None while runs are unknown, or when they are worth nothing.
+/// How long `missing` rows may be waited for. None while runs are unknown, or when company is worth nothing.
 fn patience(curve: &Curve, rows: usize, missing: usize) -> Option<Duration> {
-    let takes = |rows| curve.typical(rows).map(|takes| takes.as_secs_f64());
-    let longer = (takes(rows + missing)? - takes(rows)?).max(0.0);
-    let share = missing as f64 / (rows + missing) as f64;
-    Duration::try_from_secs_f64(takes(missing)? * share - longer).ok()
+    let apart = curve.typical(rows)? + curve.typical(missing)?;
+    apart.checked_sub(curve.typical(rows + missing)?)
 }
 
 /// The rows of this batch, when other instances are idle as well: their part is left to them if the run

@@ -23,8 +23,6 @@ pub struct Situation<'a> {
     pub rows: usize,
     /// When the request that waits longest came.
     pub oldest: Instant,
-    /// When the latest came.
-    pub newest: Instant,
     /// The first instant by which one of them should be answered.
     pub target: Instant,
     /// Rows that wait anywhere or run.
