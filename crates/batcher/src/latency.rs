@@ -42,7 +42,9 @@ pub(crate) const BELIEVED: Duration = Duration::from_secs(1);
 /// A lucky run takes so much of the usual time.
 const AT_BEST: f64 = 0.8;
 
-/// One in so many backlogged batches is let past the knee, to see whether it is still there.
+/// One in so many batches is let past the knee where there are rows for it, to see whether it is still there: warm-up may
+/// have had a bad moment, so at first more often.
+const FIRST_LOOK_BEYOND: u32 = 4;
 const LOOK_BEYOND: u32 = 32;
 
 /// The learned latency of one shape. Starts empty: then everything is unknown.
@@ -59,7 +61,9 @@ pub struct Curve {
     knee: Option<usize>,
     /// The size with the highest rate, not far past the knee.
     full: Option<usize>,
+    /// Runs until the next look beyond the knee.
     until_look: u32,
+    looks_beyond_every: u32,
 }
 
 impl Default for Curve {
@@ -72,7 +76,8 @@ impl Default for Curve {
             seen: 0,
             knee: None,
             full: None,
-            until_look: LOOK_BEYOND,
+            until_look: FIRST_LOOK_BEYOND,
+            looks_beyond_every: FIRST_LOOK_BEYOND,
         }
     }
 }
@@ -144,6 +149,7 @@ impl Curve {
             return;
         };
         self.seen = self.seen.saturating_add(1);
+        self.count_looks();
         let ratio = seconds / expected;
         // The first runs of a guess are averaged, and believed at once.
         let first = self.seen < 1 + (1.0 / PACE_GAIN) as u32;
@@ -157,21 +163,24 @@ impl Curve {
     }
 
     /// How many rows a batch may have at most, of `waiting` ones: the knee; what a deep backlog makes [full](Self::full);
-    /// and once in a while twice the knee, for a look beyond it.
-    pub(crate) fn limit(&mut self, waiting: usize, max_rows: usize) -> usize {
+    /// and once in a while twice the knee, for a look beyond it, if as many wait or are `expected`.
+    pub(crate) fn limit(&self, waiting: usize, expected: usize, max_rows: usize) -> usize {
         let Some(knee) = self.knee.filter(|knee| *knee < max_rows) else { return max_rows };
         let full = self.full(max_rows);
         if waiting >= full && full > knee {
             return full;
         }
-        if waiting >= 2 * knee {
+        let looks_beyond = self.until_look == 0 && waiting.max(expected) >= 2 * knee;
+        if looks_beyond { (2 * knee).min(max_rows) } else { knee }
+    }
+
+    fn count_looks(&mut self) {
+        if self.until_look > 0 {
             self.until_look -= 1;
-            if self.until_look == 0 {
-                self.until_look = LOOK_BEYOND;
-                return (2 * knee).min(max_rows);
-            }
+        } else {
+            self.looks_beyond_every = LOOK_BEYOND.min(2 * self.looks_beyond_every);
+            self.until_look = self.looks_beyond_every;
         }
-        knee
     }
 
     /// Moves the curve at one size towards what was seen there.
@@ -350,10 +359,10 @@ mod tests {
         let mut curve = Curve::through(&points);
         assert_eq!(curve.knee(), Some(16));
         for batch in 0..1000 {
-            let rows = curve.limit(64, 64);
+            let rows = curve.limit(64, 0, 64);
             curve.observe(rows, us(7_700 + 300 * rows as u64));
             if curve.knee().is_none() {
-                assert!(batch < 400, "{batch}");
+                assert!(batch < 150, "{batch}");
                 return;
             }
         }
@@ -368,13 +377,24 @@ mod tests {
     }
 
     #[test]
-    fn past_the_knee_goes_one_batch_in_many_and_only_with_a_backlog() {
-        let mut curve = Curve::through(&[(1, us(100)), (2, us(200)), (4, us(400))]);
-        let mut limits = |waiting| (0..1024).map(|_| curve.limit(waiting, 64)).collect::<Vec<_>>();
-        assert!(limits(1).iter().all(|limit| *limit == 1));
-        let backlog = limits(100);
-        assert_eq!(backlog.iter().filter(|limit| **limit == 2).count(), 32);
-        assert!(backlog.iter().all(|limit| *limit <= 2));
+    fn past_the_knee_goes_one_batch_in_many_and_only_if_there_are_rows_for_it() {
+        let flat = || Curve::through(&[(1, us(100)), (2, us(200)), (4, us(400))]);
+        let limits = |waiting, expected| {
+            let mut curve = flat();
+            let limits = (0..1024).map(|_| {
+                let limit = curve.limit(waiting, expected, 64);
+                curve.observe(limit, us(100 * limit as u64));
+                limit
+            });
+            limits.collect::<Vec<_>>()
+        };
+        assert!(limits(1, 1).iter().all(|limit| *limit == 1));
+        for [waiting, expected] in [[100, 0], [1, 2]] {
+            let limits = limits(waiting, expected);
+            let looks = limits.iter().filter(|limit| **limit == 2).count();
+            assert!((31..=35).contains(&looks), "{looks}");
+            assert!(limits.iter().all(|limit| *limit <= 2));
+        }
     }
 
     #[test]

@@ -87,19 +87,8 @@ impl Learned {
 }
 
 impl Shape {
-    /// Rows that a batch may have at most, when so many wait.
-    pub fn limit(
-        &mut self,
-        waiting: usize,
-        max_rows: usize,
-        is_sized_by_cost: bool,
-        now: Instant,
-    ) -> usize {
-        let max_rows = self.memory_limit(max_rows, now);
-        if is_sized_by_cost { self.curve.limit(waiting, max_rows) } else { max_rows }
-    }
-
-    fn memory_limit(&mut self, max_rows: usize, now: Instant) -> usize {
+    /// Rows that a batch may have at most for the sake of memory.
+    pub fn memory_limit(&mut self, max_rows: usize, now: Instant) -> usize {
         let Some(limit) = &mut self.memory else { return max_rows };
         if now.saturating_duration_since(limit.since) >= AVOIDED {
             *limit = MemoryLimit { rows: limit.rows.saturating_mul(2), since: now };
@@ -131,7 +120,7 @@ mod tests {
     fn half_of_what_memory_could_not_hold_is_the_limit_and_is_raised_a_minute_later() {
         let mut learned = Learned::default();
         let start = Instant::now();
-        let limit = |learned: &mut Learned, now| learned.shape(1, || 4).limit(1, 64, false, now);
+        let limit = |learned: &mut Learned, now| learned.shape(1, || 4).memory_limit(64, now);
         assert_eq!(limit(&mut learned, start), 64);
         learned.out_of_memory(1, 64, start);
         learned.out_of_memory(1, 32, start);

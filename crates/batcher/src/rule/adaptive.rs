@@ -221,8 +221,8 @@ impl Rule for Adaptive {
         self.returning = Some(Returning { since: run.at, answered: run.rows, back: 0 });
     }
 
-    fn is_sized_by_cost(&self) -> bool {
-        true
+    fn sizes_by_cost(&self) -> Option<usize> {
+        Some(if self.echo.is_of_a_circle() { self.population } else { 0 })
     }
 }
 

@@ -304,8 +304,8 @@ fn where_batches_gain_nothing_rows_run_one_by_one() {
         coming = crowd.run(went);
         rows.push(coming);
     }
-    // But for a look whether that is still so.
-    assert!(rows.iter().filter(|rows| **rows == 1).count() >= 48, "{rows:?}");
+    // But for a few looks whether that is still so.
+    assert!(rows.iter().filter(|rows| **rows == 1).count() >= 46, "{rows:?}");
 }
 
 #[test]
