@@ -163,14 +163,14 @@ impl Curve {
     }
 
     /// How many rows a batch may have at most, of `waiting` ones: the knee; what a deep backlog makes [full](Self::full);
-    /// and once in a while twice the knee, for a look beyond it, if as many wait or are `expected`.
+    /// and once in a while up to twice the knee, for a look beyond it, if more wait or are `expected`.
     pub(crate) fn limit(&self, waiting: usize, expected: usize, max_rows: usize) -> usize {
         let Some(knee) = self.knee.filter(|knee| *knee < max_rows) else { return max_rows };
         let full = self.full(max_rows);
         if waiting >= full && full > knee {
             return full;
         }
-        let looks_beyond = self.until_look == 0 && waiting.max(expected) >= 2 * knee;
+        let looks_beyond = self.until_look == 0 && waiting.max(expected) > knee;
         if looks_beyond { (2 * knee).min(max_rows) } else { knee }
     }
 
