@@ -1,8 +1,9 @@
 //! Question: do the simulator's latencies agree with the real gateway's, on the same curve and the same arrivals?
 //!
 //! In each round the model is measured, the gateway is loaded over loopback, and the same load is simulated with the curve and the
-//! noise that were just measured. Poisson loads have the same seed on both sides, so the same arrivals. The gateway runs with its
-//! defaults; what its wire and its threads cost is given, because no curve of the model contains it.
+//! noise that were just measured. Poisson loads have the same seed on both sides, so the same arrivals. What the gateway's wire and
+//! its threads cost is given, because no curve of the model contains it. For the same reason the model leaves a core to wire and
+//! generator, unless told otherwise: where they take turns with it on one core, its runs become longer with the load.
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
@@ -52,11 +53,11 @@ pub struct Options {
     /// Of which model
     #[arg(long, default_value = "heavy")]
     model: String,
-    /// As the gateway's defaults have it on this machine
+    /// Instances of the model
     #[arg(long, default_value = "1")]
     instances: NonZeroUsize,
-    /// As the gateway's defaults have it on this machine
-    #[arg(long, default_value = "2")]
+    /// Threads in a run of the model
+    #[arg(long, default_value = "1")]
     intra_op_threads: NonZeroUsize,
     /// Microseconds of the wire's thread for each request
     #[arg(long, default_value_t = 60)]
@@ -90,7 +91,11 @@ pub fn run(options: &Options) -> Result<()> {
         Some(program) => program.clone(),
         None => std::env::current_exe()?.with_file_name("tidegate"),
     };
-    let gateway = Gateway::start(&program, &options.repository)?;
+    let configuration = format!(
+        "[defaults]\ninstances = {}\nintra_op_threads = {}\n",
+        options.instances, options.intra_op_threads
+    );
+    let gateway = Gateway::configured(&program, &options.repository, &configuration)?;
     let path = format!("/v2/models/{}", options.model);
     let target = format!("http://{}{path}", gateway.data);
     let endpoint = tidegate_loadtest::load::Endpoint::tcp(gateway.data);

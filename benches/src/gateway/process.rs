@@ -44,7 +44,7 @@ impl Drop for Process {
     }
 }
 
-/// The real gateway on one repository, with its defaults otherwise.
+/// The real gateway on one repository.
 pub struct Gateway {
     pub process: Process,
     pub data: SocketAddr,
@@ -53,12 +53,21 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Returns when it listens.
+    /// With its defaults. Returns when it listens.
     pub fn start(program: &Path, repository: &Path) -> Result<Self> {
+        Self::configured(program, repository, "")
+    }
+
+    /// With a configuration file of this text. Returns when it listens.
+    pub fn configured(program: &Path, repository: &Path, configuration: &str) -> Result<Self> {
         let folder = TempDir::new()?;
         let (ports, log) = (folder.path().join("ports.json"), folder.path().join("log"));
+        let file = folder.path().join("tidegate.toml");
+        fs::write(&file, configuration)?;
         let child = Command::new(program)
             .arg("serve")
+            .arg("--config")
+            .arg(&file)
             .args(["--data-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"])
             .arg("--model-repository")
             .arg(repository)
