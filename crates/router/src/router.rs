@@ -49,9 +49,10 @@ impl Admission for Router {
         let permit = self.in_flight.permit(head.body_bytes)?;
         let table = self.table.load();
         let (model, lane) = table.pick(&head.model, &head.selector)?;
-        let terms = lane.timing.terms(head.received, head.deadline, Priority::DEFAULT);
+        let now = head.received;
+        let terms = lane.timing.terms(now, now, head.deadline, Priority::DEFAULT);
         // How many rows it has, the body tells; it has one at least.
-        check_in_time(&lane.queue, 1, None, &terms, head.received).map_err(|error| {
+        check_in_time(&lane.queue, 1, None, &terms, now).map_err(|error| {
             lane.metrics.shed(Shed::PredictedLate);
             error.within(Place(model, lane))
         })?;
@@ -93,8 +94,8 @@ impl Passage {
             .inspect_err(|error| shed(lane, error, Shed::RowsInFlight))?;
 
         let deadline = deadline.map_or(self.terms.deadline, |own| own.min(self.terms.deadline));
-        self.terms = lane.timing.terms(timeline.received(), deadline, priority);
         let now = Instant::now();
+        self.terms = lane.timing.terms(timeline.received(), now, deadline, priority);
         if deadline.is_past(now) {
             let waited = now.saturating_duration_since(timeline.received());
             return Err(expired(waited, "before it was queued"));

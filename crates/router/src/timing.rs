@@ -9,23 +9,31 @@ use std::time::{Duration, Instant};
 use tidegate_batcher::{Queue, Terms};
 use tidegate_inference::{Deadline, Error, ErrorKind, Priority, Result};
 
-/// A model's own times; both count from the request's head.
+/// A model's own times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// How soon answers are wanted.
+    /// How soon answers are wanted, from when the whole request is there: a body that comes in slowly is not the
+    /// queue's doing, and no reason to refuse it.
     pub slo: Option<Duration>,
-    /// How late they may be at the most.
+    /// How late they may be at the most, from the request's head.
     pub request_timeout: Option<Duration>,
 }
 
 impl Timing {
-    /// For a request that was received then, and whose caller waits until `deadline`.
-    pub(crate) fn terms(self, received: Instant, deadline: Deadline, priority: Priority) -> Terms {
-        let within = |deadline: Deadline, bound: Option<Duration>| {
-            bound.map_or(deadline, |bound| deadline.min(Deadline::after(received, bound)))
+    /// For a request whose head was read at `received` and the rest of it by `complete`, and whose caller waits
+    /// until `deadline`.
+    pub(crate) fn terms(
+        self,
+        received: Instant,
+        complete: Instant,
+        deadline: Deadline,
+        priority: Priority,
+    ) -> Terms {
+        let within = |deadline: Deadline, start, bound: Option<Duration>| {
+            bound.map_or(deadline, |bound| deadline.min(Deadline::after(start, bound)))
         };
-        let deadline = within(deadline, self.request_timeout);
-        Terms { deadline, target: within(deadline, self.slo), priority }
+        let deadline = within(deadline, received, self.request_timeout);
+        Terms { deadline, target: within(deadline, complete, self.slo), priority }
     }
 }
 

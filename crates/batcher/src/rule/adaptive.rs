@@ -36,6 +36,8 @@ const SHORTEST_WAIT: Duration = Duration::from_micros(40);
 const IN_A_CIRCLE: f64 = 0.25;
 /// What a run's arrivals weigh after the next run.
 const ECHO_FADES: f64 = 0.9;
+/// A time between two ends is measured by the one before if that was longer, up to so many times: a pause is no measure.
+const UNEVEN: f64 = 8.0;
 
 /// Company that comes more rarely than this is not waited for, but for one time in so many: callers change.
 const RELIABLE: f64 = 0.6;
@@ -68,11 +70,12 @@ struct Returning {
 }
 
 /// When callers come between the ends of two runs: `0` at once after the first, `1` just before the second. That of
-/// callers in a circle is near `0` however they are split into batches; that of callers by chance is one half.
+/// callers in a circle is near `0` however they are split into batches; that of callers by chance is about one half.
 #[derive(Debug, Default)]
 struct Echo {
-    ends: Option<(Instant, Instant)>,
-    /// Since the last end: rows, and the seconds after it at which they came, added up.
+    /// Of the last run, and the measure of the time that it ended.
+    last: Option<(Instant, Interval)>,
+    /// Since then: rows, and the seconds after it at which they came, added up.
     rows: usize,
     came_after: f64,
     /// Rows of all runs before, and where they came between two ends, added up; the last ones weigh most.
@@ -80,30 +83,42 @@ struct Echo {
     past_came_at: f64,
 }
 
+/// The time between the ends of two runs.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    since: Instant,
+    takes: f64,
+    /// What "soon after" is measured by: the interval, or the one before if that was longer. Where a run of most callers
+    /// and one of a few take turns, most come in the short one.
+    whole: f64,
+}
+
 impl Echo {
     fn arrived(&mut self, rows: usize, at: Instant) {
-        let Some((before, last)) = self.ends else { return };
-        if let Some(after) = at.checked_duration_since(last) {
+        let Some((end, interval)) = self.last else { return };
+        if let Some(after) = at.checked_duration_since(end) {
             self.rows += rows;
             self.came_after += after.as_secs_f64() * rows as f64;
-        } else if let Some(after) = at.checked_duration_since(before) {
-            self.remember(rows, after.as_secs_f64() * rows as f64, last - before);
+        } else if let Some(after) = at.checked_duration_since(interval.since) {
+            self.remember(rows, after.as_secs_f64() * rows as f64, interval.whole);
         }
     }
 
     fn ended(&mut self, at: Instant) {
-        let last = self.ends.map_or(at, |(_, last)| last);
-        self.ends = Some((last, at));
+        let (since, before) = self.last.map_or((at, 0.0), |(end, interval)| (end, interval.takes));
+        let takes = at.saturating_duration_since(since).as_secs_f64();
+        let whole = takes.max(before.min(UNEVEN * takes));
+        self.last = Some((at, Interval { since, takes, whole }));
         self.past_rows *= ECHO_FADES;
         self.past_came_at *= ECHO_FADES;
         let (rows, came_after) = (mem::take(&mut self.rows), mem::take(&mut self.came_after));
-        self.remember(rows, came_after, at.saturating_duration_since(last));
+        self.remember(rows, came_after, whole);
     }
 
-    fn remember(&mut self, rows: usize, came_after: f64, whole: Duration) {
-        if !whole.is_zero() {
+    fn remember(&mut self, rows: usize, came_after: f64, whole: f64) {
+        if whole > 0.0 {
             self.past_rows += rows as f64;
-            self.past_came_at += came_after / whole.as_secs_f64();
+            self.past_came_at += came_after / whole;
         }
     }
 
@@ -113,7 +128,7 @@ impl Echo {
     }
 
     fn last_end(&self) -> Option<Instant> {
-        self.ends.map(|(_, last)| last)
+        self.last.map(|(end, _)| end)
     }
 }
 

@@ -245,6 +245,40 @@ fn who_is_back_before_the_run_is_reported_is_one_of_those_expected() {
 }
 
 #[test]
+fn most_callers_and_a_few_that_take_turns_become_one() {
+    let mut bench = taught(heavy);
+    let mut answers: Vec<_> = (0..2).map(|_| bench.submit(1)).collect();
+    let (mut batch, mut rows) = (bench.dispatched(), Vec::new());
+    answers.extend((0..62).map(|_| bench.submit(1)));
+    for _ in 0..20 {
+        let coming = batch.rows();
+        rows.push(coming);
+        bench.ran(batch, heavy(coming));
+        answers.retain_mut(|answer| futures_util::FutureExt::now_or_never(answer).is_none());
+        // Who is answered asks again in the next five milliseconds, which is most of the shorter run.
+        let mut left = coming;
+        batch = loop {
+            match bench.step() {
+                Step::Dispatch(batch) => break batch,
+                Step::WaitUntil(_) | Step::Idle => {
+                    bench.later(5 * MS / coming as u32);
+                    answers.push(bench.submit(1));
+                    left -= 1;
+                }
+                other => panic!("expected a batch or a wait, got {}", name(&other)),
+            }
+        };
+        let went = bench.now;
+        for _ in 0..left {
+            bench.later(5 * MS / coming as u32);
+            answers.push(bench.submit(1));
+        }
+        bench.now = went;
+    }
+    assert_eq!(rows[10..], [64; 10], "{rows:?}");
+}
+
+#[test]
 fn callers_by_chance_are_waited_for_never() {
     // Exponential gaps; with the first the instance is mostly idle, with the last every run is of a dozen.
     for mean_gap in [8 * MS, 3 * MS, MS, 700 * US] {

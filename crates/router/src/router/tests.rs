@@ -182,6 +182,19 @@ fn with_an_slo_it_is_the_target_that_has_to_be_met() {
     assert!(hasty.message().contains("after its deadline in 4000.000 ms"), "{hasty}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_slo_of_a_request_that_came_in_slowly_counts_from_its_end() {
+    let site = Site::new(Timing { slo: Some(25 * SECOND), request_timeout: None });
+    let mut passage = site.admit(600 * SECOND).unwrap();
+    let _ahead = site.waiting(BATCH);
+    // Its head came half a minute ago: counted from there, its target would be over.
+    let mut request = site.request(1, None, Priority::DEFAULT);
+    request.timeline = Timeline::starting(site.start.checked_sub(30 * SECOND).unwrap());
+    // Nothing runs here, so who is taken is told so at its deadline.
+    let ended = refusal(passage.infer(request).await);
+    assert_eq!(ended.kind(), ErrorKind::DeadlineExceeded, "{ended}");
+}
+
 #[tokio::test]
 async fn the_soonest_of_caller_body_and_model_is_the_deadline() {
     let site = Site::new(Timing { slo: None, request_timeout: Some(9 * SECOND) });
