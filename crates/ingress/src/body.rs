@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
 use http::{StatusCode, Version, header};
 use http_body::{Body, Frame};
@@ -23,6 +23,9 @@ use crate::status::Contract;
 /// Room made for a body before its bytes are there: the rest only follows once so much has come.
 const FIRST_ROOM: usize = 1 << 20;
 
+/// What the binary part of a body is aligned to, so that a request which runs alone is not copied once more.
+const ALIGNMENT: usize = 64;
+
 /// An unread body up to this size is read and thrown away, which keeps the connection; and for so long.
 const WORTH_DISCARDING: u64 = 64 * 1024;
 const DISCARD_TIME: Duration = Duration::from_millis(100);
@@ -31,6 +34,8 @@ const DISCARD_TIME: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug)]
 pub struct BodyBounds {
     pub max_bytes: usize,
+    /// Where its binary part begins; 0 if it has none.
+    pub binary_at: usize,
     pub received: Instant,
     pub until: Deadline,
     pub contract: Contract,
@@ -109,6 +114,8 @@ async fn collect<P: Admitted>(
 ) -> Result<Bytes, Unreadable> {
     let mut first: Option<Bytes> = None;
     let mut joined = BytesMut::new();
+    let append =
+        |joined: &mut BytesMut, data: &[u8]| append(joined, data, declared, bounds.binary_at);
     let mut size = 0_usize;
     while let Some(frame) = next_frame(body).await {
         let Ok(data) = frame.map_err(|_| Unreadable::Gone)?.into_data() else { continue };
@@ -123,10 +130,10 @@ async fn collect<P: Admitted>(
         }
         match first.take() {
             None if joined.is_empty() => first = Some(data),
-            None => append(&mut joined, &data, declared),
+            None => append(&mut joined, &data),
             Some(head) => {
-                append(&mut joined, &head, declared);
-                append(&mut joined, &data, declared);
+                append(&mut joined, &head);
+                append(&mut joined, &data);
             }
         }
     }
@@ -139,15 +146,31 @@ async fn next_frame(body: &mut Incoming) -> Option<hyper::Result<Frame<Bytes>>> 
     if body.is_end_stream() { None } else { body.frame().await }
 }
 
-/// Makes room for the declared size in two steps, so that an announcement alone costs little.
-fn append(joined: &mut BytesMut, data: &[u8], declared: Option<usize>) {
+/// Makes room for the declared size in two steps, so that an announcement alone costs little; room of an undeclared
+/// size doubles.
+fn append(joined: &mut BytesMut, data: &[u8], declared: Option<usize>, binary_at: usize) {
     let needed = joined.len() + data.len();
     if needed > joined.capacity() {
-        let declared = declared.unwrap_or(0);
-        let room = if needed <= FIRST_ROOM { declared.min(FIRST_ROOM) } else { declared };
-        joined.reserve(room.max(needed) - joined.len());
+        let room = match declared {
+            Some(declared) if needed <= FIRST_ROOM => declared.min(FIRST_ROOM),
+            Some(declared) => declared,
+            None => joined.capacity().saturating_mul(2),
+        };
+        let mut larger = aligned(room.max(needed), binary_at);
+        larger.extend_from_slice(joined);
+        *joined = larger;
     }
     joined.extend_from_slice(data);
+}
+
+/// Empty, with room for so many bytes, of which the one at `binary_at` will be aligned.
+fn aligned(room: usize, binary_at: usize) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(room + ALIGNMENT);
+    let binary = bytes.as_ptr().addr().wrapping_add(binary_at);
+    let padding = binary.wrapping_neg() % ALIGNMENT;
+    bytes.resize(padding, 0);
+    bytes.advance(padding);
+    bytes
 }
 
 /// Disposes of a body that nobody will use. True when the connection can carry another request; else the
@@ -178,4 +201,33 @@ async fn read_away(body: &mut Incoming) -> bool {
         left = rest;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_make_the_body_and_its_binary_part_is_aligned_however_it_grew() {
+        for (size, declared) in
+            [(700, true), (700, false), (FIRST_ROOM * 5 / 2, true), (FIRST_ROOM * 5 / 2, false)]
+        {
+            let body: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
+            for binary_at in [0, 1, 63, 64, 187] {
+                let mut joined = BytesMut::new();
+                for piece in body.chunks(body.len() / 7) {
+                    append(&mut joined, piece, declared.then_some(size), binary_at);
+                }
+                assert_eq!(joined, body);
+                assert!(joined[binary_at..].as_ptr().addr().is_multiple_of(ALIGNMENT));
+            }
+        }
+    }
+
+    #[test]
+    fn an_announcement_alone_makes_little_room() {
+        let mut joined = BytesMut::new();
+        append(&mut joined, b"{", Some(1 << 40), 0);
+        assert!(joined.capacity() <= FIRST_ROOM + ALIGNMENT);
+    }
 }

@@ -67,6 +67,14 @@ impl Format {
         }
     }
 
+    /// Where the binary part of a body begins, by its head; 0 if it has none.
+    pub fn binary_at(self) -> usize {
+        match self {
+            Self::OpenInference(Some(json_length)) => json_length.claimed(),
+            Self::OpenInference(None) | Self::TensorFlow | Self::Predict => 0,
+        }
+    }
+
     pub fn decode(
         self,
         body: &Bytes,

@@ -124,6 +124,7 @@ impl<A: Admission> Ingress<A> {
         let timeout = asked.map_or(longest, |asked| asked.min(longest));
         let mut bounds = BodyBounds {
             max_bytes: self.config.max_body_size,
+            binary_at: format.binary_at(),
             received: exchange.received,
             until: Deadline::after(exchange.received, self.config.body_read_timeout),
             contract,

@@ -29,6 +29,11 @@ impl HeaderLength {
             })
     }
 
+    /// Where it says that the JSON ends, whatever that is worth; 0 if it cannot be.
+    pub fn claimed(self) -> usize {
+        usize::try_from(self.0).unwrap_or(0)
+    }
+
     /// Where in a body of `size` bytes the JSON ends.
     pub(super) fn within(self, size: usize) -> Result<usize, DecodeError> {
         usize::try_from(self.0).ok().filter(|length| *length <= size).ok_or_else(|| {
