@@ -45,7 +45,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "tiny,heavy,digits,orientation"
+        default_value = "tiny,tiny-binary,heavy,digits,orientation"
     )]
     models: Vec<Name>,
     /// The gateway's program; otherwise the one that was built beside this one

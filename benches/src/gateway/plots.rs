@@ -14,11 +14,11 @@ pub fn write(cases: &[Case], started: SystemTime, markdown: &Path) -> Result<Str
     let mut shown = String::new();
     for case in cases {
         let Some(svg) = percentiles(case, started) else { continue };
-        let path = beside(markdown, &case.model);
+        let path = beside(markdown, &case.model, case.wire);
         std::fs::write(&path, svg).map_err(|error| format!("{}: {error}", path.display()))?;
         let file = path.file_name().unwrap_or_default().to_string_lossy();
-        let model = &case.model;
-        shown += &format!("![Latency of {model} by percentile, open loop]({file})\n\n");
+        let (model, wire) = (&case.model, case.wire);
+        shown += &format!("![Latency of {model} {wire} by percentile, open loop]({file})\n\n");
     }
     Ok(shown)
 }
@@ -32,14 +32,16 @@ fn percentiles(case: &Case, started: SystemTime) -> Option<String> {
         .collect();
     let figures = svg::figures(&report(Vec::new(), started, 0, runs));
     let plot = figures.into_iter().find(|figure| figure.name == "latency-percentiles")?;
-    let titled = format!("{}: latency by percentile, at shares of its capacity", case.model);
+    let titled =
+        format!("{} {}: latency by percentile, at shares of its capacity", case.model, case.wire);
     Some(plot.svg.replace("Latency by percentile", &titled))
 }
 
-/// `docs/benchmarks.md` and `tiny 1` give `docs/benchmarks-tiny-1.svg`.
-fn beside(markdown: &Path, model: &str) -> PathBuf {
+/// `docs/benchmarks.md`, `tiny 1` and `JSON` give `docs/benchmarks-tiny-1-json.svg`.
+fn beside(markdown: &Path, model: &str, wire: &str) -> PathBuf {
     let stem = markdown.file_stem().unwrap_or_default().to_string_lossy();
-    markdown.with_file_name(format!("{stem}-{}.svg", model.replace(' ', "-")))
+    let case = format!("{model} {wire}").to_lowercase().replace(' ', "-");
+    markdown.with_file_name(format!("{stem}-{case}.svg"))
 }
 
 #[cfg(test)]
@@ -48,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_plot_lies_beside_its_page() {
-        let path = beside(Path::new("docs/benchmarks.md"), "tiny 1");
-        assert_eq!(path, Path::new("docs/benchmarks-tiny-1.svg"));
+        let path = beside(Path::new("docs/benchmarks.md"), "tiny 1", "JSON");
+        assert_eq!(path, Path::new("docs/benchmarks-tiny-1-json.svg"));
     }
 }

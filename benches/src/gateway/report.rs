@@ -234,13 +234,14 @@ fn doubts(case: &Case) -> Vec<String> {
         ]
     });
     let open = case.open.iter().map(|arm| (format!("{:.0} %", arm.share * 100.0), &arm.gateway));
-    closed.chain(open).filter_map(|(load, runs)| doubt(&case.model, &load, runs)).collect()
+    let case = format!("{} {}", case.model, case.wire);
+    closed.chain(open).filter_map(|(load, runs)| doubt(&case, &load, runs)).collect()
 }
 
-fn doubt(model: &str, load: &str, runs: &[Run]) -> Option<String> {
+fn doubt(case: &str, load: &str, runs: &[Run]) -> Option<String> {
     let invalid: Vec<&Run> = runs.iter().filter(|run| !run.validity.valid).collect();
     let reason = invalid.first()?.validity.reasons.join("; ");
-    Some(format!("- † {model}, {load}, {} of {} rounds: {reason}", invalid.len(), runs.len()))
+    Some(format!("- † {case}, {load}, {} of {} rounds: {reason}", invalid.len(), runs.len()))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ pub fn to_beat(name: Name, measured: &Measured) -> Option<String> {
     }
     let heavy = HEAVY_SHARES.iter().find(|(target, _)| *target == callers);
     match (name, heavy) {
-        (Name::Tiny, _) if callers >= 32 => {
+        (Name::Tiny | Name::TinyBinary, _) if callers >= 32 => {
             let cpu = cpu_us_per_request / measured.bare_cpu_us_per_request;
             let share = TINY_SHARE.judged("bare", ratio_to_bare);
             Some(format!("{share}; CPU {cpu:.2} of bare's"))
@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn every_model_has_a_target_for_a_lone_caller() {
         let lone = Measured { callers: 1, ..GOOD };
-        for name in [Name::Tiny, Name::Heavy, Name::Digits, Name::Orientation] {
+        let all = [Name::Tiny, Name::TinyBinary, Name::Heavy, Name::Digits, Name::Orientation];
+        for name in all {
             assert_eq!(shown(name, lone), "p50 ≤ raw + 130 µs: raw +129 µs, met");
             let late = Measured { above_raw_us: 131.0, ..lone };
             assert!(shown(name, late).ends_with("**missed**"), "{name:?}");

@@ -1,6 +1,7 @@
 //! What is asked: a model, how it is asked, and its inputs for the model alone.
 //!
 //! tiny         16 numbers, one MatMul, V2 JSON: the server itself is what shows
+//! tiny-binary  the same, V2 binary
 //! heavy        seven layers of 2048, V2 JSON: a batch costs little more than a row
 //! digits       the demo, 64 numbers, V2 JSON: small, as most models that are not on a GPU
 //! orientation  a real convolutional network on images, V2 binary: compute-bound from the first row
@@ -21,6 +22,7 @@ const SEED: u64 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Name {
     Tiny,
+    TinyBinary,
     Heavy,
     Digits,
     Orientation,
@@ -73,6 +75,7 @@ impl Workload {
         let bench_models = folders.bench_models.clone();
         let (model, version, binary, repository) = match name {
             Name::Tiny => ("tiny", 1, false, bench_models),
+            Name::TinyBinary => ("tiny", 1, true, bench_models),
             Name::Heavy => ("heavy", 1, false, bench_models),
             Name::Digits => ("digits", 2, false, folders.demo.join("repository")),
             Name::Orientation => ("orientation", 1, true, bench_models),
