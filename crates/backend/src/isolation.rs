@@ -13,7 +13,12 @@
 pub(crate) trait Part: Sized {
     fn requests(&self) -> usize;
 
-    /// In two that are as equal as can be; only called with two requests or more.
+    /// Whether there are halves: of several requests, or of one that can be cut.
+    fn is_divisible(&self) -> bool {
+        self.requests() > 1
+    }
+
+    /// In two that are as equal as can be; only called when it is divisible.
     fn halves(self) -> (Self, Self);
 }
 
@@ -81,11 +86,11 @@ impl<P: Part> Isolation<P> {
         Some(part)
     }
 
-    /// There was no memory for the part. Given back when it is one request. Nobody is guilty of it, and
+    /// There was no memory for the part. Given back when there are no smaller ones. Nobody is guilty of it, and
     /// nothing is concluded for the rest.
     pub(crate) fn too_large(&mut self, part: P) -> Option<P> {
         self.todo.extend(self.other_half.take().map(Todo::Run));
-        if part.requests() == 1 {
+        if !part.is_divisible() {
             return Some(part);
         }
         let (a, b) = part.halves();

@@ -13,6 +13,10 @@ impl Part for Batch {
         Batch::requests(self)
     }
 
+    fn is_divisible(&self) -> bool {
+        Batch::is_divisible(self)
+    }
+
     fn halves(self) -> (Self, Self) {
         Batch::halves(self)
     }

@@ -1,6 +1,7 @@
 //! A formed batch: its members, gathered before the run and scattered after it, or taken apart when it
 //! has failed.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +33,19 @@ pub struct Ticket {
     pub(crate) key: u64,
     pub(crate) rows: usize,
     pub(crate) dispatched: Instant,
+}
+
+impl Member {
+    /// Its first rows and the others, which share one answer.
+    fn split(self, layout: &RowLayout, at: usize) -> [Self; 2] {
+        let Self { inputs, rows, bucket, enqueued, terms, is_apart, reply } = self;
+        let part = |range: Range<usize>, reply| {
+            let (rows, inputs) = (range.len(), layout.rows_of(&inputs, range));
+            Self { inputs, rows, bucket, enqueued, terms, is_apart, reply }
+        };
+        let [first, second] = reply.split(layout.outputs.clone());
+        [part(0..at, first), part(at..rows, second)]
+    }
 }
 
 impl Ticket {
@@ -142,10 +156,25 @@ impl Batch {
         self.members.len()
     }
 
-    /// Two parts with half of the members each; of an odd number the first has one more. The second part
-    /// of a batch of one is empty.
+    /// Whether there are two halves: of the members, or of the rows of one.
+    pub fn is_divisible(&self) -> bool {
+        let is_cut = matches!(&*self.batching, Batching::Rows { .. });
+        self.members.len() > 1 || is_cut && self.facts.rows > 1
+    }
+
+    /// Two parts with half of the members each, or half of the rows if there is only one; of an odd number the first has
+    /// one more. The second part of what is [not divisible](Self::is_divisible) is empty.
     pub fn halves(mut self) -> (Self, Self) {
-        let rest = self.members.split_off(self.members.len().div_ceil(2));
+        let rest = match &*self.batching {
+            Batching::Rows { layout, .. } if self.members.len() == 1 && self.facts.rows > 1 => {
+                let member = self.members.remove(0);
+                let middle = member.rows.div_ceil(2);
+                let [first, second] = member.split(layout, middle);
+                self.members.push(first);
+                vec![second]
+            }
+            _ => self.members.split_off(self.members.len().div_ceil(2)),
+        };
         let (facts, ticket) = (self.facts, self.ticket);
         let second = Self { members: rest, facts, ticket, batching: Arc::clone(&self.batching) };
         (self.counted(), second.counted())

@@ -6,12 +6,14 @@
 //! when it is loaded; here it is only used.
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use foldhash::quality::RandomState;
 use tidegate_inference::{Error, Result, Tensor, TensorData};
 
 use crate::BatchPolicy;
+use crate::rows::slice_rows;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputAxis {
@@ -37,6 +39,17 @@ pub enum Batching {
     },
     /// One request at a time, with whatever shape it has.
     Unbatched,
+}
+
+impl RowLayout {
+    /// Some rows of a request.
+    pub(crate) fn rows_of(&self, inputs: &[Tensor], rows: Range<usize>) -> Vec<Tensor> {
+        let cut = inputs.iter().zip(&self.inputs).map(|(tensor, axis)| match *axis {
+            InputAxis::Rows(axis) => slice_rows(tensor, axis, rows.clone()),
+            InputAxis::Shared => tensor.clone(),
+        });
+        cut.collect()
+    }
 }
 
 impl Batching {

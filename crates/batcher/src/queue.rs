@@ -11,9 +11,8 @@ use crate::arrivals::{Arrivals, PushError};
 use crate::batch::Member;
 use crate::forecast::{Forecast, KnownCost};
 use crate::reply::Reply;
-use crate::rows::slice_rows;
 use crate::rule::Rule;
-use crate::{Answer, Batcher, Batching, InputAxis, RowLayout, Terms};
+use crate::{Answer, Batcher, Batching, RowLayout, Terms};
 
 /// What a caller whose request found the queue full is told to wait: a queue drains in well under
 /// a second or not at all, and `Retry-After` counts in seconds.
@@ -147,14 +146,7 @@ impl Queue {
         for (part, reply) in replies.into_iter().enumerate() {
             let range = part * max_rows..rows.min((part + 1) * max_rows);
             let rows = range.len();
-            let inputs = inputs
-                .iter()
-                .zip(&layout.inputs)
-                .map(|(tensor, axis)| match axis {
-                    InputAxis::Rows(axis) => slice_rows(tensor, *axis, range.clone()),
-                    InputAxis::Shared => tensor.clone(),
-                })
-                .collect();
+            let inputs = layout.rows_of(&inputs, range);
             self.push(inputs, rows, terms, now, reply);
         }
         Ok(answer)

@@ -2,7 +2,8 @@
 //!
 //! A reply that is dropped without an answer sends an error, and an answer that is dropped tells
 //! the batcher that its caller is gone, so neither side can be left waiting or worked for in vain.
-//! A request larger than the cap enters as several parts that share one answer.
+//! A request larger than the cap enters as several parts that share one answer; one that was too large for
+//! memory becomes two parts, which may be parts of parts.
 
 use std::fmt;
 use std::ops::Range;
@@ -109,9 +110,9 @@ enum To {
     Part { of: Arc<Mutex<Assembly>>, index: usize },
 }
 
-/// A request that is being answered in parts.
+/// A request that is being answered in parts, or a part that is.
 struct Assembly {
-    caller: Option<oneshot::Sender<Result<Answered>>>,
+    to: Option<To>,
     parts: Vec<Option<Answered>>,
     missing: usize,
     /// Along which axis the parts of each output are joined.
@@ -126,27 +127,18 @@ impl Reply {
 
     pub(crate) fn parts(count: usize, output_axes: Vec<usize>) -> (Vec<Self>, Answer) {
         let (sender, receiver) = oneshot::channel();
-        let assembly = Arc::new(Mutex::new(Assembly {
-            caller: Some(sender),
-            parts: vec![None; count],
-            missing: count,
-            output_axes,
-        }));
-        let replies = (0..count)
-            .map(|index| Self(Some(To::Part { of: Arc::clone(&assembly), index })))
-            .collect();
-        (replies, Answer(receiver))
+        (To::Caller(sender).parts(count, output_axes), Answer(receiver))
+    }
+
+    /// The same promise in two parts.
+    pub(crate) fn split(mut self, output_axes: Vec<usize>) -> [Self; 2] {
+        let mut parts = self.0.take().map(|to| to.parts(2, output_axes)).into_iter().flatten();
+        [(); 2].map(|()| parts.next().unwrap_or(Self(None)))
     }
 
     /// Whether nobody waits any more: the caller hung up, or another part of the request failed.
     pub(crate) fn is_caller_gone(&self) -> bool {
-        match &self.0 {
-            Some(To::Caller(sender)) => sender.is_canceled(),
-            Some(To::Part { of, .. }) => {
-                lock(of).caller.as_ref().is_none_or(oneshot::Sender::is_canceled)
-            }
-            None => true,
-        }
+        self.0.as_ref().is_none_or(To::is_caller_gone)
     }
 
     /// The promise itself; what stays behind answers nobody.
@@ -176,6 +168,26 @@ impl Drop for Reply {
 }
 
 impl To {
+    fn parts(self, count: usize, output_axes: Vec<usize>) -> Vec<Reply> {
+        let assembly = Arc::new(Mutex::new(Assembly {
+            to: Some(self),
+            parts: vec![None; count],
+            missing: count,
+            output_axes,
+        }));
+        (0..count)
+            .map(|index| Reply(Some(Self::Part { of: Arc::clone(&assembly), index })))
+            .collect()
+    }
+
+    fn is_caller_gone(&self) -> bool {
+        match self {
+            Self::Caller(sender) => sender.is_canceled(),
+            // Locks are taken from the inside out only: an assembly knows its own, never its parts.
+            Self::Part { of, .. } => lock(of).to.as_ref().is_none_or(Self::is_caller_gone),
+        }
+    }
+
     fn send(self, result: Result<Answered>) {
         match self {
             // A caller that went away in the meantime does not mind.
@@ -198,8 +210,8 @@ impl Assembly {
                 self.join()
             }
         };
-        if let Some(caller) = self.caller.take() {
-            drop(caller.send(whole));
+        if let Some(to) = self.to.take() {
+            to.send(whole);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Claims about runs that go wrong, on the mock.
 
 use tidegate_batcher::Answer;
-use tidegate_inference::ErrorKind;
+use tidegate_inference::{ErrorKind, TensorData};
 
 use super::*;
 use crate::testing::{House, holds, row, submit, wait};
@@ -248,6 +248,18 @@ fn a_batch_without_memory_is_answered_in_parts_and_the_size_is_remembered() {
     house.mock.forget_runs();
     only_these_fail(house.submit_all(0..16), &[], "");
     assert!(house.rows_of_runs().iter().all(|rows| *rows <= 8), "{:?}", house.rows_of_runs());
+    house.close();
+}
+
+#[test]
+fn a_single_request_without_memory_is_run_by_rows_and_answered_once() {
+    let house = House::with(1, Duration::ZERO);
+    house.mock.run_out_of_memory_above(3);
+    let rows = [4, 5, 6, 7, 8, 9, 10];
+    let answered = wait(submit(&house.queue, &rows)).unwrap().outputs();
+    let TensorData::Fixed(bytes) = answered[0].data() else { panic!("fixed") };
+    assert_eq!(**bytes, rows);
+    assert_eq!(house.rows_of_runs(), [7, 4, 2, 2, 3]);
     house.close();
 }
 

@@ -62,6 +62,36 @@ fn what_memory_could_not_hold_is_halved_for_its_shape_only() {
 }
 
 #[test]
+fn a_request_that_is_too_large_alone_is_answered_in_parts_of_parts() {
+    let mut bench = Bench::new(1, 8, Duration::ZERO);
+    let input = tensor(&[7, 2], 0);
+    let answer = bench.try_submit(input.clone()).unwrap();
+    let (first, second) = bench.dispatched().halves();
+    assert_eq!([first.requests(), second.requests()], [1, 1]);
+    assert_eq!([first.rows(), second.rows()], [4, 3]);
+    let (early, late) = second.halves();
+    assert_eq!([early.rows(), late.rows()], [2, 1]);
+    assert!(first.is_divisible() && !late.is_divisible());
+    for part in [late, first, early] {
+        bench.echo(part);
+    }
+    let outputs = answered(answer).unwrap().outputs();
+    assert_eq!(outputs[0].data(), input.data());
+}
+
+#[test]
+fn one_part_that_fails_is_the_answer_and_the_others_are_not_run() {
+    let mut bench = Bench::new(1, 8, Duration::ZERO);
+    let answer = bench.submit(8);
+    let (first, second) = bench.dispatched().halves();
+    let (early, mut late) = second.halves();
+    early.fail(&Error::new(ErrorKind::ModelFailed, "broken"));
+    assert_eq!(late.drop_stale(bench.now), 0);
+    drop(first);
+    assert_eq!(answered(answer).unwrap_err().message(), "broken");
+}
+
+#[test]
 fn the_halves_of_a_failed_batch_answer_everyone_once() {
     let mut bench = Bench::new(5, 8, Duration::ZERO);
     let answers: Vec<_> = (0..5).map(|_| bench.submit(1)).collect();
