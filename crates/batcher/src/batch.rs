@@ -166,7 +166,7 @@ impl Batch {
     /// one more. The second part of what is [not divisible](Self::is_divisible) is empty.
     pub fn halves(mut self) -> (Self, Self) {
         let rest = match &*self.batching {
-            Batching::Rows { layout, .. } if self.members.len() == 1 && self.facts.rows > 1 => {
+            Batching::Rows { layout, .. } if self.members.len() == 1 && self.is_divisible() => {
                 let member = self.members.remove(0);
                 let middle = member.rows.div_ceil(2);
                 let [first, second] = member.split(layout, middle);

@@ -240,9 +240,10 @@ impl Batcher {
                 let row_bytes = || bytes_in_a_row(&first_member.inputs, &self.batching);
                 let shape = learned.shape(*key, row_bytes);
                 let max_rows = shape.memory_limit(max_rows, now);
-                let limit = match rule.sizes_by_cost() {
-                    Some(expected) => shape.curve.limit(bucket.rows(), expected, max_rows),
-                    None => max_rows,
+                let limit = if rule.is_sized_by_cost() {
+                    shape.curve.limit(bucket.rows(), max_rows)
+                } else {
+                    max_rows
                 };
                 if bucket.requests() <= SEARCHED * limit {
                     drop_stale(bucket, now, arrivals, forecast, left);
@@ -320,7 +321,7 @@ impl Batcher {
             ..
         } = self;
         let bucket = buckets.get_mut(&key)?;
-        let curve = learned.curve(key).filter(|_| rule.sizes_by_cost().is_some());
+        let curve = learned.curve(key).filter(|_| rule.is_sized_by_cost());
         let is_believed = ended.is_some_and(|at| now.saturating_duration_since(at) < BELIEVED);
         let others_idle = *instances > running.len() + 1;
         let has_backlog = bucket.rows() >= limit;

@@ -163,14 +163,14 @@ impl Curve {
     }
 
     /// How many rows a batch may have at most, of `waiting` ones: the knee; what a deep backlog makes [full](Self::full);
-    /// and once in a while up to twice the knee, for a look beyond it, if more wait or are `expected`.
-    pub(crate) fn limit(&self, waiting: usize, expected: usize, max_rows: usize) -> usize {
+    /// and once in a while up to twice the knee, for a look beyond it.
+    pub(crate) fn limit(&self, waiting: usize, max_rows: usize) -> usize {
         let Some(knee) = self.knee.filter(|knee| *knee < max_rows) else { return max_rows };
         let full = self.full(max_rows);
         if waiting >= full && full > knee {
             return full;
         }
-        let looks_beyond = self.until_look == 0 && waiting.max(expected) > knee;
+        let looks_beyond = self.until_look == 0 && waiting > knee;
         if looks_beyond { (2 * knee).min(max_rows) } else { knee }
     }
 
@@ -359,7 +359,7 @@ mod tests {
         let mut curve = Curve::through(&points);
         assert_eq!(curve.knee(), Some(16));
         for batch in 0..1000 {
-            let rows = curve.limit(64, 0, 64);
+            let rows = curve.limit(64, 64);
             curve.observe(rows, us(7_700 + 300 * rows as u64));
             if curve.knee().is_none() {
                 assert!(batch < 150, "{batch}");
@@ -379,18 +379,18 @@ mod tests {
     #[test]
     fn past_the_knee_goes_one_batch_in_many_and_only_if_there_are_rows_for_it() {
         let flat = || Curve::through(&[(1, us(100)), (2, us(200)), (4, us(400))]);
-        let limits = |waiting, expected| {
+        let limits = |waiting| {
             let mut curve = flat();
             let limits = (0..1024).map(|_| {
-                let limit = curve.limit(waiting, expected, 64);
+                let limit = curve.limit(waiting, 64);
                 curve.observe(limit, us(100 * limit as u64));
                 limit
             });
             limits.collect::<Vec<_>>()
         };
-        assert!(limits(1, 1).iter().all(|limit| *limit == 1));
-        for [waiting, expected] in [[100, 0], [1, 2]] {
-            let limits = limits(waiting, expected);
+        assert!(limits(1).iter().all(|limit| *limit == 1));
+        for waiting in [2, 100] {
+            let limits = limits(waiting);
             let looks = limits.iter().filter(|limit| **limit == 2).count();
             assert!((31..=35).contains(&looks), "{looks}");
             assert!(limits.iter().all(|limit| *limit <= 2));

@@ -236,8 +236,8 @@ impl Rule for Adaptive {
         self.returning = Some(Returning { since: run.at, answered: run.rows, back: 0 });
     }
 
-    fn sizes_by_cost(&self) -> Option<usize> {
-        Some(if self.echo.is_of_a_circle() { self.population } else { 0 })
+    fn is_sized_by_cost(&self) -> bool {
+        true
     }
 }
 
@@ -255,7 +255,7 @@ impl Adaptive {
 
 /// How long `missing` rows may be waited for. None while runs are unknown, or when company is worth nothing.
 fn patience(curve: &Curve, rows: usize, missing: usize) -> Option<Duration> {
-    let apart = curve.typical(rows)? + curve.typical(missing)?;
+    let apart = curve.typical(rows)?.checked_add(curve.typical(missing)?)?;
     apart.checked_sub(curve.typical(rows + missing)?)
 }
 

@@ -62,10 +62,9 @@ pub trait Rule: Send {
     /// A run ended, and its callers have their answers.
     fn ended(&mut self, _run: Ended) {}
 
-    /// Batches stop at the knee and in time for their members' targets. Says how many rows may be expected to wait
-    /// together; None: only the cap counts.
-    fn sizes_by_cost(&self) -> Option<usize> {
-        None
+    /// Whether batches stop at the knee and in time for their members' targets.
+    fn is_sized_by_cost(&self) -> bool {
+        false
     }
 }
 

@@ -28,7 +28,7 @@ impl Rule for Deferred {
         }
     }
 
-    fn sizes_by_cost(&self) -> Option<usize> {
-        Some(0)
+    fn is_sized_by_cost(&self) -> bool {
+        true
     }
 }
