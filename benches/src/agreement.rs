@@ -6,14 +6,11 @@
 //! generator, unless told otherwise: where they take turns with it on one core, its runs become longer with the load.
 
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_loadtest::arrivals::Pattern;
-use tidegate_loadtest::engine::{DriveOptions, drive};
-use tidegate_loadtest::load::{Arrivals, Behaviour, Load};
+use tidegate_loadtest::load::Arrivals;
 use tidegate_loadtest::simulate::callers::Callers;
 use tidegate_loadtest::simulate::measured::{Measuring, measure};
 use tidegate_loadtest::simulate::policy::Policy;
@@ -24,14 +21,12 @@ use tidegate_loadtest::statistics::median;
 use tidegate_loadtest::target::{Arguments, PreparedTarget, TargetOptions, prepare};
 
 use crate::Result;
+use crate::drive::{Drive, SEED};
 use crate::gateway::measure::ready;
 use crate::gateway::process::Gateway;
 use crate::output::{Output, Table, figure, progress};
 
-const SEED: u64 = 1;
 const WARM_UP: Duration = Duration::from_secs(1);
-const TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECTIONS: usize = 256;
 const SIZES: [usize; 9] = [1, 2, 3, 4, 8, 16, 24, 32, 64];
 /// Each size in each round.
 const MEASURED: Duration = Duration::from_millis(600);
@@ -162,31 +157,13 @@ fn name(index: usize) -> String {
 }
 
 fn drive_gateway(target: &PreparedTarget, setting: &Setting) -> Result<Seen> {
-    let (arrivals, connections) = match &setting.callers {
-        Callers::Open(pattern) => (Arrivals::Open(pattern.clone()), CONNECTIONS),
-        Callers::Closed { callers, .. } => (Arrivals::Closed { callers: *callers }, *callers),
+    let arrivals = match &setting.callers {
+        Callers::Open(pattern) => Arrivals::Open(pattern.clone()),
+        Callers::Closed { callers, .. } => Arrivals::Closed { callers: *callers },
     };
-    let load = Load {
-        name: "agreement".to_owned(),
-        target: target.target.clone(),
-        endpoints: Arc::clone(&target.endpoints),
-        transport: target.transport,
-        wire: Arc::clone(&target.wire),
-        questions: Arc::clone(&target.questions),
-        arrivals,
-        start: Duration::ZERO,
-        warm_up: setting.warm_up,
-        duration: setting.duration,
-        max_requests: u64::MAX,
-        connections,
-        timeout: TIMEOUT,
-        behaviour: Behaviour::Normal,
-        slo: None,
-        windows: Vec::new(),
-    };
-    let options = DriveOptions { threads: 1, seed: SEED, server_process: None };
-    let runs = drive(&[load], &options, &mut |_| ControlFlow::Continue(()))?;
-    let run = runs.into_iter().next().ok_or("a drive of one load gives one run")?;
+    let (warm_up, duration) = (setting.warm_up, setting.duration);
+    let drive = Drive { name: "agreement".to_owned(), arrivals, warm_up, duration, process: None };
+    let run = drive.at(target)?;
     for reason in &run.validity.reasons {
         progress(&format!("not to be believed: {reason}"));
     }

@@ -11,6 +11,7 @@
 //! measured thing did its work, so every answer of every server is looked at.
 
 mod agreement;
+mod drive;
 mod gateway;
 mod harness;
 mod micro;

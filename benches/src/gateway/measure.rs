@@ -2,7 +2,6 @@
 //! slow for all of them. The rates of the open loops are shares of what the closed loops of the same round reached.
 
 use std::num::NonZeroUsize;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -14,25 +13,22 @@ use tidegate_loadtest::arrivals::Pattern;
 use tidegate_loadtest::ceiling::RawRun;
 use tidegate_loadtest::ceiling::bare::{Bare, Protocol};
 use tidegate_loadtest::ceiling::echo::{Exchange, OfLength, closed_loop};
-use tidegate_loadtest::engine::{DriveOptions, drive, once};
+use tidegate_loadtest::engine::once;
 use tidegate_loadtest::figures::Run;
-use tidegate_loadtest::load::{Arrivals, Behaviour, Endpoint, Load, Transport};
+use tidegate_loadtest::load::{Arrivals, Endpoint, Transport};
 use tidegate_loadtest::question::Prepared;
 use tidegate_loadtest::target::{Arguments, Check, PreparedTarget, TargetOptions, prepare};
 
 use super::process::Gateway;
 use super::workload::{Name, Threads, Workload};
 use crate::Result;
+use crate::drive::{Drive, SEED, TIMEOUT};
 
 const READY: Duration = Duration::from_secs(60);
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// At the head of every run against the gateway: connections, caches, and its batches' rhythm.
 const WARM_UP: Duration = Duration::from_millis(200);
-/// Of the open loops. Requests that find none free wait, and their wait counts.
-const CONNECTIONS: usize = 256;
 /// Rates of the open loops, of what the best closed loop of the round reached.
 pub const SHARES: [f64; 2] = [0.5, 0.8];
-const SEED: u64 = 1;
 
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -200,42 +196,22 @@ impl Bench {
             let (bare, exchange) = (&self.bare, &self.exchange);
             arm.bare.push(closed_loop(bare, self.protocol, exchange, callers, pace.baseline())?);
             let callers = callers.get();
-            let run = self.gateway(Arrivals::Closed { callers }, callers, pace.time)?;
+            let run = self.gateway(Arrivals::Closed { callers }, pace.time)?;
             capacity = capacity.max(run.throughput);
             arm.gateway.push(run);
         }
         for arm in &mut case.open {
             // A server that answered nothing has no capacity; the closed loops' doubts say why.
             let pattern = Pattern::Poisson { rate: (capacity * arm.share).max(1.0) };
-            arm.gateway.push(self.gateway(Arrivals::Open(pattern), CONNECTIONS, pace.time)?);
+            arm.gateway.push(self.gateway(Arrivals::Open(pattern), pace.time)?);
         }
         Ok(())
     }
 
-    fn gateway(&self, arrivals: Arrivals, connections: usize, time: Duration) -> Result<Run> {
-        let target = &self.target;
-        let load = Load {
-            name: self.workload.model.to_owned(),
-            target: target.target.clone(),
-            endpoints: Arc::clone(&target.endpoints),
-            transport: target.transport,
-            wire: Arc::clone(&target.wire),
-            questions: Arc::clone(&target.questions),
-            arrivals,
-            start: Duration::ZERO,
-            warm_up: WARM_UP,
-            duration: time,
-            max_requests: u64::MAX,
-            connections,
-            timeout: TIMEOUT,
-            behaviour: Behaviour::Normal,
-            slo: None,
-            windows: Vec::new(),
-        };
-        let process = Some(self.gateway.process.id());
-        let options = DriveOptions { threads: 1, seed: SEED, server_process: process };
-        let runs = drive(&[load], &options, &mut |_| ControlFlow::Continue(()))?;
-        Ok(runs.into_iter().next().ok_or("a drive of one load gives one run")?)
+    fn gateway(&self, arrivals: Arrivals, time: Duration) -> Result<Run> {
+        let (name, process) = (self.workload.model.to_owned(), Some(self.gateway.process.id()));
+        let drive = Drive { name, arrivals, warm_up: WARM_UP, duration: time, process };
+        drive.at(&self.target)
     }
 }
 
