@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Instant;
 
-use http::header::ALLOW;
+use http::header::{ALLOW, CONNECTION};
 use http::request::Parts;
 use http::{HeaderValue, Request, StatusCode, Version};
 use hyper::body::Incoming;
@@ -40,6 +40,10 @@ impl<A: Admission> Ingress<A> {
         let answered = unwinding(pin!(self.dispatch(exchange))).await;
         let mut reply = answered.unwrap_or_else(|| panicked(&parts, &request_id));
         reply.headers_mut().insert(request_id::HEADER, request_id.into_header());
+        // Its connection may not have heard yet, and the caller should not send another one.
+        if parts.version < Version::HTTP_2 && self.drain.is_draining() {
+            reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         reply.body_mut().hold_connection(in_flight);
         reply
     }
