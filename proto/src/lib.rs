@@ -11,13 +11,12 @@
 //! |---|---|
 //! | [`open_inference`] | Open Inference Protocol v2 over REST, with Triton's binary tensor extension |
 //! | [`tensorflow_serving`] | TensorFlow Serving's REST API |
-//! | `grpc` (a feature) | Open Inference Protocol v2 and TensorFlow Serving's PredictionService over gRPC |
+//! | [`grpc`] | Open Inference Protocol v2 with Triton's additions, and TensorFlow Serving, over gRPC |
 //! | [`predict`] | `POST /predict`, as small Flask services do it |
 
 #[cfg(test)]
 mod any;
 mod error;
-#[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod json;
 pub mod open_inference;

@@ -15,6 +15,15 @@ pub mod inference {
     tonic::include_proto!("inference");
 }
 
+/// gRPC's own health checking: `protobuf/grpc/health.proto`.
+#[expect(unused_qualifications, reason = "generated code")]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
+/// Every service and message here, as a `FileDescriptorSet`, for server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// TensorFlow's tensors and TensorFlow Serving's service: `protobuf/tensorflow/*.proto`.
 #[expect(unused_qualifications, reason = "generated code")]
 pub mod tensorflow {

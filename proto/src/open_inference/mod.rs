@@ -22,7 +22,6 @@ pub use client::{
     ModelMetadata, ModelStatistics, Total, answering_version, decode_metadata, decode_response,
     decode_statistics, encode_request,
 };
-#[cfg(feature = "grpc")]
 pub(crate) use metadata::dim_size;
 pub use metadata::{
     error_body, live, model_list, model_metadata, model_ready, ready, server_metadata,
