@@ -46,10 +46,13 @@ fn admission(models: usize) -> Vec<Arm> {
     let (router, head) = (router(models), head(models / 2));
     vec![
         Arm::new("fetch_add", move || counter.fetch_add(1, Ordering::Relaxed)),
-        Arm::new("Router::admit", move || {
-            drop(black_box(router.admit(&head).expect("it is ready")))
-        }),
+        Arm::new("Router::admit", move || drop(black_box(admitted(&router, &head)))),
     ]
+}
+
+fn admitted(router: &Router, head: &RequestHead) -> impl Sized {
+    let permit = router.permit(200).expect("little is in flight");
+    router.admit(head, permit).expect("it is ready")
 }
 
 /// Both threads use the same counters, as the threads of a gateway do.
@@ -61,7 +64,7 @@ fn contended() -> Vec<Arm> {
             on_two_threads(clock, times, || counter.fetch_add(1, Ordering::Relaxed))
         }),
         Arm::timed("Router::admit", move |clock, times| {
-            on_two_threads(clock, times, || drop(router.admit(&head).expect("it is ready")))
+            on_two_threads(clock, times, || drop(admitted(&router, &head)))
         }),
     ]
 }
@@ -122,7 +125,6 @@ fn head(model: usize) -> RequestHead {
     RequestHead {
         model: name(model),
         selector: VersionSelector::Weighted,
-        body_bytes: 200,
         received,
         deadline: Deadline::after(received, Duration::from_secs(3600)),
     }

@@ -24,7 +24,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use name::{Label, ModelName};
 pub use priority::Priority;
 pub use request::{
-    Admission, Admitted, ParameterValue, Parameters, Request, RequestHead, Response,
+    Admission, Admitted, ParameterValue, Parameters, Permit, Request, RequestHead, Response,
 };
 pub use shape::Shape;
 pub use signature::{Dim, Signature, TensorSpec};

@@ -1,9 +1,9 @@
 //! One prediction, asked and answered, and the two traits through which ingress asks.
 //!
-//! A request arrives in two steps. Its *head* (who is asked, how large, until when) is enough to
-//! admit it and to pick the version, so overload is refused before a body is decoded, and formats
-//! that do not name datatypes are decoded against the contract of the very version that will
-//! run them. Then its *body* goes to the version that was picked, and to no other.
+//! A request arrives in steps. Its size asks for a *permit*, before anything of it is held in memory. Its
+//! *head* (who is asked, until when) is enough to admit it and to pick the version, so overload is refused
+//! before a body is decoded, and formats that do not name datatypes are decoded against the contract of
+//! the very version that will run them. Then its *body* goes to the version that was picked, and to no other.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -20,8 +20,6 @@ use crate::{
 pub struct RequestHead {
     pub model: ModelName,
     pub selector: VersionSelector,
-    /// Bytes of body to be held in memory, as far as the head tells.
-    pub body_bytes: usize,
     /// When the head was read: what every deadline of the request counts from.
     pub received: Instant,
     /// The sooner of the caller's timeout, as far as the head tells it, and the server's.
@@ -61,18 +59,37 @@ pub enum ParameterValue {
 
 /// The house behind the front door: implemented by the router, and by mocks in tests.
 pub trait Admission: Send + Sync + 'static {
+    type Permit: Permit;
     type Admitted: Admitted;
 
-    /// Takes a permit and picks a version from one snapshot of the route table, or refuses at once.
-    fn admit(&self, head: &RequestHead) -> Result<Self::Admitted>;
+    /// Takes a permit for a request that will hold so many bytes, as far as is known, or refuses at once.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Overloaded`], or [`crate::ErrorKind::TooLarge`] for what could never enter.
+    fn permit(&self, bytes: usize) -> Result<Self::Permit>;
+
+    /// Picks a version from one snapshot of the route table, or refuses at once.
+    ///
+    /// # Errors
+    /// Nobody of that name; not ready; or it would be late.
+    fn admit(&self, head: &RequestHead, permit: Self::Permit) -> Result<Self::Admitted>;
 
     /// The models as of now.
     fn catalog(&self) -> Arc<Catalog>;
 }
 
+/// The right to be in flight; given back when dropped.
+pub trait Permit: Send + 'static {
+    /// The request turned out `bytes` larger than was known (chunked or compressed).
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Overloaded`] when no more bytes may be in flight.
+    fn grow(&mut self, bytes: usize) -> Result<()>;
+}
+
 /// One request's place inside: its permit and its version. Lives as long as the response body;
 /// dropped without [`Admitted::settle`] it counts as a caller that went away.
-pub trait Admitted: Send + 'static {
+pub trait Admitted: Permit {
     fn model(&self) -> &ModelName;
     fn version(&self) -> Version;
     fn signature(&self) -> &Arc<Signature>;
@@ -80,12 +97,6 @@ pub trait Admitted: Send + 'static {
     /// When nobody waits any more: the head's deadline, brought forward by the model's own bound,
     /// and by the body's timeout once [`Admitted::infer`] was called.
     fn deadline(&self) -> Deadline;
-
-    /// The body turned out `bytes` larger than the head said (chunked or compressed).
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Overloaded`] when no more bytes may be in flight.
-    fn grow(&mut self, bytes: usize) -> Result<()>;
 
     /// Checks, queues, runs. Answers by the deadline at the latest.
     fn infer(&mut self, request: Request) -> impl Future<Output = Result<Response>> + Send;

@@ -13,7 +13,7 @@ use http::{StatusCode, Version, header};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tidegate_inference::{Admitted, Deadline, Error, ErrorKind};
+use tidegate_inference::{Deadline, Error, ErrorKind, Permit};
 use tokio::time::timeout_at;
 
 use crate::activity::Activity;
@@ -87,7 +87,7 @@ impl BodyBounds {
 ///
 /// # Errors
 /// Too large (413), too slow (408), no more bytes allowed in flight (429); or the caller is gone.
-pub async fn read<P: Admitted>(
+pub async fn read<P: Permit>(
     body: &mut Incoming,
     declared: Option<usize>,
     bounds: &BodyBounds,
@@ -106,7 +106,7 @@ async fn within<T>(until: Instant, mut future: Pin<&mut impl Future<Output = T>>
     }
 }
 
-async fn collect<P: Admitted>(
+async fn collect<P: Permit>(
     body: &mut Incoming,
     declared: Option<usize>,
     bounds: &BodyBounds,

@@ -10,8 +10,8 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use hyper::body::Incoming;
 use tidegate_inference::{
-    Admission, Admitted, Deadline, Error, ErrorKind, Request, RequestHead, Response, Stage, Tensor,
-    TensorData, Timeline,
+    Admission, Admitted, Deadline, Error, ErrorKind, Permit, Request, RequestHead, Response, Stage,
+    Tensor, TensorData, Timeline,
 };
 use tidegate_proto::JsonLimits;
 use tidegate_proto::open_inference::Encoded;
@@ -135,11 +135,12 @@ impl<A: Admission> Ingress<A> {
         let head = RequestHead {
             model,
             selector: target.selector.clone(),
-            body_bytes: declared.unwrap_or(0),
             received: exchange.received,
             deadline: Deadline::after(exchange.received, timeout),
         };
-        let admitted = self.admission.admit(&head).map_err(|error| {
+        let permit = self.admission.permit(declared.unwrap_or(0));
+        let admitted = permit.and_then(|permit| self.admission.admit(&head, permit));
+        let admitted = admitted.map_err(|error| {
             let error = match format {
                 Format::TensorFlow => crate::tensorflow::in_its_words(error, &head),
                 Format::OpenInference(_) | Format::Predict => error,

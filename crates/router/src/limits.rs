@@ -38,7 +38,7 @@ pub(crate) struct InFlight {
 }
 
 /// The right to be in flight; given back when dropped.
-pub(crate) struct Permit {
+pub struct Permit {
     from: Arc<InFlight>,
     bytes: usize,
     rows: usize,

@@ -42,11 +42,15 @@ impl Router {
 }
 
 impl Admission for Router {
+    type Permit = Permit;
     type Admitted = Passage;
 
-    fn admit(&self, head: &RequestHead) -> Result<Passage> {
-        // The permit first: a refused request does not use up a version's turn.
-        let permit = self.in_flight.permit(head.body_bytes)?;
+    fn permit(&self, bytes: usize) -> Result<Permit> {
+        self.in_flight.permit(bytes)
+    }
+
+    /// With a permit in its hand: a refused request does not use up a version's turn.
+    fn admit(&self, head: &RequestHead, permit: Permit) -> Result<Passage> {
         let table = self.table.load();
         let (model, lane) = table.pick(&head.model, &head.selector)?;
         let now = head.received;
@@ -165,6 +169,20 @@ fn requested(names: &[Arc<str>], all: &[Tensor]) -> Vec<Tensor> {
         .collect()
 }
 
+impl tidegate_inference::Permit for Permit {
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        self.take_bytes(bytes)
+    }
+}
+
+impl tidegate_inference::Permit for Passage {
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        self.permit
+            .take_bytes(bytes)
+            .inspect_err(|error| shed(&self.lane, error, Shed::BytesInFlight))
+    }
+}
+
 impl Admitted for Passage {
     fn model(&self) -> &ModelName {
         &self.model
@@ -180,12 +198,6 @@ impl Admitted for Passage {
 
     fn deadline(&self) -> Deadline {
         self.terms.deadline
-    }
-
-    fn grow(&mut self, bytes: usize) -> Result<()> {
-        self.permit
-            .take_bytes(bytes)
-            .inspect_err(|error| shed(&self.lane, error, Shed::BytesInFlight))
     }
 
     async fn infer(&mut self, request: Request) -> Result<Response> {

@@ -13,6 +13,7 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tidegate_inference::{DataType, Dim, Signature, Tensor, TensorData, TensorSpec};
+use tidegate_proto::DecodeError;
 use tidegate_proto::grpc::inference::grpc_inference_service_server::{
     GrpcInferenceService, GrpcInferenceServiceServer,
 };
@@ -112,9 +113,9 @@ impl GrpcInferenceService for Doubling {
     ) -> Result<Response<ModelInferResponse>, Status> {
         let request = request.into_inner();
         let wrong = request.model_version == "9";
-        let (inputs, _) = open_inference::decode_request(request)
+        let request = open_inference::decode_infer(request)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let outputs = self.answer(&inputs, wrong)?;
+        let outputs = self.answer(&request.inputs, wrong)?;
         let response = open_inference::encode_response("m", "1", "", &outputs)
             .map_err(|error| Status::internal(error.to_string()))?;
         Ok(Response::new(response))
@@ -147,8 +148,10 @@ impl PredictionService for Doubling {
         &self,
         request: Request<PredictRequest>,
     ) -> Result<Response<PredictResponse>, Status> {
-        let (asked, inputs) = tensorflow_serving::decode_request(request.into_inner())
-            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        let invalid = |error: DecodeError| Status::invalid_argument(error.to_string());
+        let request = request.into_inner();
+        let asked = tensorflow_serving::Asked::of(request.model_spec.clone()).map_err(invalid)?;
+        let (inputs, _) = tensorflow_serving::decode_request(request).map_err(invalid)?;
         let outputs = self.answer(&inputs, asked.version == Some(9))?;
         Ok(Response::new(tensorflow_serving::encode_response(&asked, &outputs)))
     }

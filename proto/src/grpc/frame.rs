@@ -5,16 +5,43 @@ use prost::Message;
 
 use crate::DecodeError;
 
-const PREFIX: usize = 5;
+/// Bytes in front of each message.
+pub const PREFIX: usize = 5;
+
+/// What the bytes in front of a message say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    pub compressed: bool,
+    pub length: usize,
+}
+
+impl Prefix {
+    /// # Errors
+    /// When the first byte is neither 0 nor 1.
+    pub fn read([flag, length @ ..]: [u8; PREFIX]) -> Result<Self, DecodeError> {
+        if flag > 1 {
+            return Err(DecodeError::invalid(format!(
+                "a gRPC message begins with 0 or 1 (compressed), got {flag}"
+            )));
+        }
+        Ok(Self { compressed: flag == 1, length: u32::from_be_bytes(length) as usize })
+    }
+}
 
 /// The body of a call with one message, not compressed.
 pub fn frame(message: &impl Message) -> Bytes {
     let length = message.encoded_len();
     let mut body = BytesMut::with_capacity(PREFIX + length);
-    body.put_u8(0);
-    body.put_u32(u32::try_from(length).expect("a message that fits into memory and 4 GiB"));
+    let length = u32::try_from(length).expect("a message that fits into memory and 4 GiB");
+    begin(&mut body, length);
     message.encode(&mut body).expect("the buffer grows");
     body.freeze()
+}
+
+/// Says that a message of so many bytes follows, not compressed.
+pub(super) fn begin(body: &mut BytesMut, length: u32) {
+    body.put_u8(0);
+    body.put_u32(length);
 }
 
 /// The one message of an answer's body.

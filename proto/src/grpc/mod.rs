@@ -6,8 +6,9 @@
 mod frame;
 pub mod open_inference;
 pub mod tensorflow_serving;
+pub mod weight;
 
-pub use frame::{frame, unframe};
+pub use frame::{PREFIX, Prefix, frame, unframe};
 
 /// Open Inference Protocol v2: `protobuf/inference.proto`.
 #[expect(unused_qualifications, reason = "generated code")]

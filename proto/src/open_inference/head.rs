@@ -69,7 +69,7 @@ impl<'a> Fields<'a> {
                     self.binary_size = Some(parameters::as_size(key, &value)?);
                     return Ok(());
                 }
-                parameters::refuse_shared_memory(self.shown_name(), key)
+                Ok(parameters::refuse_shared_memory(self.shown_name(), key)?)
             }),
             "data" => self.read_data(reader),
             _ => reader.skip(),

@@ -26,6 +26,8 @@ pub(crate) use metadata::dim_size;
 pub use metadata::{
     error_body, live, model_list, model_metadata, model_ready, ready, server_metadata,
 };
+pub(crate) use parameters::refuse_shared_memory;
 pub use reply::{Reply, RequestedOutput};
 pub use request::{InferRequest, decode_infer};
+pub(crate) use response::classified;
 pub use response::{Encoded, encode_infer};

@@ -63,12 +63,11 @@ pub(super) fn as_size(key: &str, value: &ParameterValue) -> Result<usize> {
 }
 
 /// Shared memory cannot be ignored: the values would be elsewhere than we look.
-pub(super) fn refuse_shared_memory(tensor: &str, key: &str) -> Result<()> {
+pub(crate) fn refuse_shared_memory(tensor: &str, key: &str) -> Result<(), DecodeError> {
     if key.starts_with("shared_memory_") {
         return Err(DecodeError::unimplemented(format!(
             "tensor '{tensor}': parameter '{key}': shared memory is not supported"
-        ))
-        .into());
+        )));
     }
     Ok(())
 }

@@ -57,11 +57,7 @@ pub fn encode_infer(
         if index > 0 {
             json.push(b',');
         }
-        let classes = reply.wish(output.name()).and_then(|wish| wish.classification);
-        let output = match classes {
-            Some(classes) => Cow::Owned(classify(output, classes)?),
-            None => Cow::Borrowed(output),
-        };
+        let output = classified(reply, output)?;
         let binary = reply.is_binary(output.name());
         write_tensor(&mut json, &mut chunks, Role::Output, binary, &output)?;
     }
@@ -69,6 +65,14 @@ pub fn encode_infer(
     let json_length = (chunks.len() > 1).then_some(json.len());
     chunks[0] = json.into();
     Ok(Encoded { json_length, chunks })
+}
+
+/// The output, or its best classes where those were wished for.
+pub(crate) fn classified<'o>(reply: &Reply, output: &'o Tensor) -> Result<Cow<'o, Tensor>, Error> {
+    Ok(match reply.wish(output.name()).and_then(|wish| wish.classification) {
+        Some(classes) => Cow::Owned(classify(output, classes)?),
+        None => Cow::Borrowed(output),
+    })
 }
 
 fn json_elements(reply: &Reply, outputs: &[Tensor]) -> usize {

@@ -9,7 +9,7 @@ mod forms;
 mod metadata;
 mod request;
 mod response;
-mod status;
+pub(crate) mod status;
 
 use bytes::Bytes;
 use serde::Serialize;

@@ -28,29 +28,54 @@ pub fn model_status<'a>(versions: impl IntoIterator<Item = (Version, &'a Version
     versions.sort_unstable_by_key(|(version, _)| std::cmp::Reverse(*version));
     let statuses = versions.into_iter().map(|(version, entry)| VersionStatus {
         version: version.to_string(),
-        state: state_name(entry.state),
+        state: stage(entry.state).name(),
         status: status(entry),
     });
     let status = ModelStatus { model_version_status: statuses.collect() };
     super::pretty(&status)
 }
 
-/// A failed load has ended, in this vocabulary; its error says that it ended badly.
-fn state_name(state: VersionState) -> &'static str {
-    match state {
-        VersionState::Loading => "LOADING",
-        VersionState::Ready => "AVAILABLE",
-        VersionState::Draining => "UNLOADING",
-        VersionState::Unloaded | VersionState::Failed => "END",
+/// A version's state in this vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Loading,
+    Available,
+    Unloading,
+    End,
+}
+
+impl Stage {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Loading => "LOADING",
+            Self::Available => "AVAILABLE",
+            Self::Unloading => "UNLOADING",
+            Self::End => "END",
+        }
     }
 }
 
-fn status(entry: &VersionEntry) -> Status<'_> {
-    if entry.state == VersionState::Failed {
-        let reason = entry.reason.as_deref().unwrap_or("the version failed to load");
-        return Status { error_code: "UNKNOWN", error_message: reason };
+/// A failed load has ended here; its error says that it ended badly.
+pub(crate) fn stage(state: VersionState) -> Stage {
+    match state {
+        VersionState::Loading => Stage::Loading,
+        VersionState::Ready => Stage::Available,
+        VersionState::Draining => Stage::Unloading,
+        VersionState::Unloaded | VersionState::Failed => Stage::End,
     }
-    Status { error_code: "OK", error_message: "" }
+}
+
+/// Why a version ended badly, if it did.
+pub(crate) fn failure(entry: &VersionEntry) -> Option<&str> {
+    let failed = entry.state == VersionState::Failed;
+    failed.then(|| entry.reason.as_deref().unwrap_or("the version failed to load"))
+}
+
+fn status(entry: &VersionEntry) -> Status<'_> {
+    match failure(entry) {
+        Some(reason) => Status { error_code: "UNKNOWN", error_message: reason },
+        None => Status { error_code: "OK", error_message: "" },
+    }
 }
 
 #[cfg(test)]
@@ -91,7 +116,7 @@ mod tests {
             (VersionState::Unloaded, "END"),
             (VersionState::Failed, "END"),
         ] {
-            assert_eq!(state_name(state), name);
+            assert_eq!(stage(state).name(), name);
         }
     }
 }

@@ -139,8 +139,8 @@ fn the_next_request_is_routed_by_an_acknowledged_change() {
         let received = Instant::now();
         let deadline = Deadline::after(received, Duration::from_secs(9));
         let (model, selector) = (model("digits"), VersionSelector::Weighted);
-        let head = RequestHead { model, selector, body_bytes: 0, received, deadline };
-        opened.router.admit(&head).unwrap().version().get()
+        let head = RequestHead { model, selector, received, deadline };
+        opened.router.admit(&head, opened.router.permit(0).unwrap()).unwrap().version().get()
     };
     assert_eq!(picked(), 2);
     set(&opened, r#"{"weights": {"1": 1}}"#).unwrap();

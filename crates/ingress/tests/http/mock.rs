@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tidegate_inference::{
     Admission, Admitted, BatchFacts, BatchingStatus, Catalog, CloseReason, DataType, Deadline, Dim,
-    Error, ErrorKind, Label, ModelEntry, ModelName, Request, RequestHead, Response, Result, Shape,
-    Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version, VersionEntry,
+    Error, ErrorKind, Label, ModelEntry, ModelName, Permit, Request, RequestHead, Response, Result,
+    Shape, Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version, VersionEntry,
     VersionState,
 };
 use tokio::sync::{Semaphore, watch};
@@ -140,10 +140,36 @@ fn signature() -> Signature {
     Signature { inputs: vec![spec("x")], outputs: vec![spec("y")] }
 }
 
+/// So many bytes.
+pub struct MockPermit {
+    bytes: usize,
+    counts: Arc<watch::Sender<Counts>>,
+}
+
+impl Permit for MockPermit {
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        self.bytes += bytes;
+        self.counts.send_modify(|counts| counts.bytes += bytes);
+        Ok(())
+    }
+}
+
+impl Drop for MockPermit {
+    fn drop(&mut self) {
+        self.counts.send_modify(|counts| counts.bytes -= self.bytes);
+    }
+}
+
 impl Admission for Mock {
+    type Permit = MockPermit;
     type Admitted = Guest;
 
-    fn admit(&self, head: &RequestHead) -> Result<Guest> {
+    fn permit(&self, bytes: usize) -> Result<MockPermit> {
+        self.counts.send_modify(|counts| counts.bytes += bytes);
+        Ok(MockPermit { bytes, counts: Arc::clone(&self.counts) })
+    }
+
+    fn admit(&self, head: &RequestHead, permit: MockPermit) -> Result<Guest> {
         let catalog = self.catalog();
         let (name, model) = catalog.model(head.model.as_str())?;
         let (version, entry) = model.select(name, &head.selector)?;
@@ -158,14 +184,13 @@ impl Admission for Mock {
         self.counts.send_modify(|counts| {
             counts.admitted += 1;
             counts.held += 1;
-            counts.bytes += head.body_bytes;
         });
         Ok(Guest {
             model: name.clone(),
             version,
             signature: Arc::clone(&self.signature),
             behaviour,
-            bytes: head.body_bytes,
+            permit,
             received: head.received,
             deadline: head.deadline,
             terms: Arc::clone(&self.terms),
@@ -184,12 +209,23 @@ pub struct Guest {
     version: Version,
     signature: Arc<Signature>,
     behaviour: Behaviour,
-    bytes: usize,
+    permit: MockPermit,
     received: Instant,
     deadline: Deadline,
     terms: Arc<Mutex<Vec<Terms>>>,
     counts: Arc<watch::Sender<Counts>>,
     settled: bool,
+}
+
+impl Permit for Guest {
+    fn grow(&mut self, bytes: usize) -> Result<()> {
+        if let Behaviour::Bytes(limit) = self.behaviour
+            && self.permit.bytes + bytes > limit
+        {
+            return Err(Error::new(ErrorKind::Overloaded, "too many bytes in flight"));
+        }
+        self.permit.grow(bytes)
+    }
 }
 
 impl Admitted for Guest {
@@ -207,17 +243,6 @@ impl Admitted for Guest {
 
     fn deadline(&self) -> Deadline {
         self.deadline
-    }
-
-    fn grow(&mut self, bytes: usize) -> Result<()> {
-        if let Behaviour::Bytes(limit) = self.behaviour
-            && self.bytes + bytes > limit
-        {
-            return Err(Error::new(ErrorKind::Overloaded, "too many bytes in flight"));
-        }
-        self.bytes += bytes;
-        self.counts.send_modify(|counts| counts.bytes += bytes);
-        Ok(())
     }
 
     async fn infer(&mut self, request: Request) -> Result<Response> {
@@ -262,7 +287,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.counts.send_modify(|counts| {
             counts.held -= 1;
-            counts.bytes -= self.bytes;
             counts.gone += usize::from(!self.settled);
         });
     }

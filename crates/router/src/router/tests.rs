@@ -61,13 +61,13 @@ impl Site {
     }
 
     fn admit(&self, timeout: Duration) -> Result<Passage> {
-        self.router.admit(&RequestHead {
+        let head = RequestHead {
             model: model(),
             selector: VersionSelector::Weighted,
-            body_bytes: 0,
             received: self.start,
             deadline: Deadline::after(self.start, timeout),
-        })
+        };
+        self.router.admit(&head, self.router.permit(0)?)
     }
 
     fn request(&self, rows: usize, timeout: Option<Duration>, priority: Priority) -> Request {

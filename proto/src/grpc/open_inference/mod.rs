@@ -11,6 +11,6 @@ mod response;
 mod statistics;
 
 pub use metadata::{decode_metadata, encode_metadata};
-pub use request::{decode_request, encode_request};
-pub use response::{decode_response, encode_response};
+pub use request::{decode_infer, encode_request};
+pub use response::{Within, decode_response, encode_infer, encode_response};
 pub use statistics::decode_statistics;

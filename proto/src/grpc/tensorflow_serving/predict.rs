@@ -1,6 +1,7 @@
 //! Predict requests and responses, written and read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tidegate_inference::Tensor;
 
@@ -10,8 +11,9 @@ use crate::grpc::tensorflow::TensorProto;
 use crate::grpc::tensorflow::serving::model_spec::VersionChoice;
 use crate::grpc::tensorflow::serving::{ModelSpec, PredictRequest, PredictResponse};
 use crate::role::Role;
+use crate::tensorflow_serving::SIGNATURE_NAME;
 
-/// Who is asked.
+/// Who is asked, or who answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
     pub model: String,
@@ -32,13 +34,28 @@ impl Asked {
         }
     }
 
-    fn of(spec: ModelSpec) -> Self {
+    /// # Errors
+    /// When nobody is asked.
+    pub fn of(spec: Option<ModelSpec>) -> Result<Self, DecodeError> {
+        let spec = spec.ok_or_else(|| DecodeError::invalid("Missing ModelSpec"))?;
         let (version, label) = match spec.version_choice {
             Some(VersionChoice::Version(version)) => (Some(version), None),
             Some(VersionChoice::VersionLabel(label)) => (None, Some(label)),
             None => (None, None),
         };
-        Self { model: spec.name, version, label, signature_name: spec.signature_name }
+        Ok(Self { model: spec.name, version, label, signature_name: spec.signature_name })
+    }
+
+    /// # Errors
+    /// When it is asked for another signature than the only one.
+    pub fn check_signature(&self) -> Result<(), DecodeError> {
+        let name = &self.signature_name;
+        if name.is_empty() || name == SIGNATURE_NAME {
+            return Ok(());
+        }
+        Err(DecodeError::invalid(format!(
+            "Serving signature key \"{name:.64}\" not found, expected \"{SIGNATURE_NAME}\""
+        )))
     }
 }
 
@@ -50,13 +67,15 @@ pub fn encode_request(asked: &Asked, inputs: &[Tensor]) -> PredictRequest {
     }
 }
 
-/// Who is asked, and the inputs in the order of their names.
+/// The inputs, in the order of their names, and the names of the outputs that are wanted; none means all.
 ///
 /// # Errors
-/// When it names no model, or a tensor breaks the protocol.
-pub fn decode_request(request: PredictRequest) -> Result<(Asked, Vec<Tensor>), DecodeError> {
-    let spec = request.model_spec.ok_or_else(|| DecodeError::invalid("Missing ModelSpec"))?;
-    Ok((Asked::of(spec), decode(Role::Input, request.inputs)?))
+/// When a tensor breaks the protocol.
+pub fn decode_request(
+    request: PredictRequest,
+) -> Result<(Vec<Tensor>, Vec<Arc<str>>), DecodeError> {
+    let outputs = request.output_filter.into_iter().map(Arc::from).collect();
+    Ok((decode(Role::Input, request.inputs)?, outputs))
 }
 
 /// `answered` says which version did.
@@ -108,13 +127,16 @@ mod tests {
     #[test]
     fn versions_and_labels_are_told_apart() {
         for asked in [asked(None, None), asked(Some(3), None), asked(None, Some("blue"))] {
-            let request = unframe(&frame(&encode_request(&asked, &[]))).unwrap();
-            assert_eq!(decode_request(request).unwrap(), (asked, vec![]));
+            let request: PredictRequest = unframe(&frame(&encode_request(&asked, &[]))).unwrap();
+            assert_eq!(Asked::of(request.model_spec).unwrap(), asked);
         }
         assert_eq!(answering_version(&encode_response(&asked(Some(3), None), &[])), Some(3));
         assert_eq!(answering_version(&PredictResponse::default()), None);
-        let refused = decode_request(PredictRequest::default()).unwrap_err();
+        let refused = Asked::of(None).unwrap_err();
         assert_eq!(refused.to_string(), "Missing ModelSpec");
+        let refused = asked(None, None).check_signature().unwrap_err().to_string();
+        assert_eq!(refused, "Serving signature key \"s\" not found, expected \"serving_default\"");
+        assert!(Asked::default().check_signature().is_ok());
     }
 
     proptest! {
@@ -122,7 +144,7 @@ mod tests {
         fn tensors_are_read_as_they_were_written(a in any_tensor("a"), b in any_tensor("b")) {
             let tensors = [a, b];
             let request = unframe(&frame(&encode_request(&asked(None, None), &tensors))).unwrap();
-            prop_assert_eq!(&decode_request(request).unwrap().1, &tensors);
+            prop_assert_eq!(&decode_request(request).unwrap().0, &tensors);
             let response = unframe(&frame(&encode_response(&asked(Some(1), None), &tensors))).unwrap();
             prop_assert_eq!(&decode_response(response).unwrap(), &tensors);
         }
