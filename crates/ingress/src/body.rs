@@ -99,7 +99,7 @@ pub async fn read<P: Permit>(
 
 /// The future's output, or `None` when it is not there by then. Most bodies are here already, and only the
 /// others are worth a timer.
-async fn within<T>(until: Instant, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+pub async fn within<T>(until: Instant, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
     match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
         Poll::Ready(output) => Some(output),
         Poll::Pending => timeout_at(until.into(), future).await.ok(),
@@ -148,7 +148,7 @@ async fn next_frame(body: &mut Incoming) -> Option<hyper::Result<Frame<Bytes>>> 
 
 /// Makes room for the declared size in two steps, so that an announcement alone costs little; room of an undeclared
 /// size doubles.
-fn append(joined: &mut BytesMut, data: &[u8], declared: Option<usize>, binary_at: usize) {
+pub fn append(joined: &mut BytesMut, data: &[u8], declared: Option<usize>, binary_at: usize) {
     let needed = joined.len() + data.len();
     if needed > joined.capacity() {
         let room = match declared {

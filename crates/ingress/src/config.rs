@@ -18,6 +18,8 @@ pub struct IngressConfig {
     pub write_timeout: Duration,
     /// How long a connection may stay open between two requests.
     pub idle_timeout: Duration,
+    /// How long a gRPC stream of requests may stay open while nothing is asked and nothing answered.
+    pub stream_idle_timeout: Duration,
     /// The longest deadline of an inference request; its caller and its model may say less.
     pub request_timeout: Duration,
     /// Further connections are answered 503 and closed.
@@ -41,6 +43,7 @@ impl Default for IngressConfig {
             body_read_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
+            stream_idle_timeout: Duration::from_secs(600),
             request_timeout: Duration::from_secs(30),
             max_connections: NonZeroUsize::new(10_000).expect("not zero"),
             max_json_depth: 100,

@@ -31,6 +31,11 @@ const READ_BUFFER: usize = 64 * 1024;
 const HTTP2_STREAM_WINDOW: u32 = 1 << 20;
 const HTTP2_CONNECTION_WINDOW: u32 = 2 << 20;
 
+/// Calls at the same time on one connection: gRPC's clients have one connection for all.
+const HTTP2_STREAMS: u32 = 1024;
+/// A request's values come in one piece up to this size, and are not copied together.
+const HTTP2_FRAME: u32 = 1 << 20;
+
 pub type Http = auto::Builder<Beside>;
 
 pub fn http(config: &IngressConfig) -> Http {
@@ -39,6 +44,8 @@ pub fn http(config: &IngressConfig) -> Http {
     http.http1().max_buf_size(config.max_header_size.saturating_mul(2).max(READ_BUFFER));
     http.http2()
         .max_header_list_size(u32::try_from(config.max_header_size).unwrap_or(u32::MAX))
+        .max_concurrent_streams(HTTP2_STREAMS)
+        .max_frame_size(HTTP2_FRAME)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW);
     http

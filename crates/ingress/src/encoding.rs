@@ -5,8 +5,8 @@ use std::io::Read;
 
 use bytes::Bytes;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
-use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, HeaderValue};
 use tidegate_inference::{Error, ErrorKind, Result};
 
 use crate::failure::Failure;
@@ -19,6 +19,21 @@ pub enum Encoding {
 }
 
 impl Encoding {
+    /// What a gRPC caller is told that it may send.
+    pub const FOR_GRPC: HeaderValue = HeaderValue::from_static("identity,gzip,deflate");
+
+    /// The encoding of this name.
+    pub fn named(name: &[u8]) -> Option<Self> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        if is("gzip") || is("x-gzip") {
+            Some(Self::Gzip)
+        } else if is("deflate") {
+            Some(Self::Deflate)
+        } else {
+            None
+        }
+    }
+
     /// `None` when the body is sent as it is.
     ///
     /// # Errors
@@ -27,11 +42,10 @@ impl Encoding {
         let mut all = headers.get_all(CONTENT_ENCODING).into_iter();
         let Some(given) = all.next() else { return Ok(None) };
         let name = given.as_bytes().trim_ascii();
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        match (all.next(), name) {
-            (None, _) if is("gzip") || is("x-gzip") => Ok(Some(Self::Gzip)),
-            (None, _) if is("deflate") => Ok(Some(Self::Deflate)),
-            (None, _) if is("identity") || name.is_empty() => Ok(None),
+        let is_none = name.eq_ignore_ascii_case(b"identity") || name.is_empty();
+        match (all.next(), Self::named(name)) {
+            (None, Some(encoding)) => Ok(Some(encoding)),
+            (None, None) if is_none => Ok(None),
             _ => {
                 let shown: String = String::from_utf8_lossy(name).chars().take(64).collect();
                 let message = format!(
@@ -84,8 +98,6 @@ mod tests {
 
     use flate2::Compression;
     use flate2::write::{GzEncoder, ZlibEncoder};
-
-    use http::HeaderValue;
 
     use super::*;
 

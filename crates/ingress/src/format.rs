@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use tidegate_inference::{Error, ModelName, Parameters, Result, Signature, Tensor, Version};
+use tidegate_proto::grpc::open_inference::Within;
 use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
-use tidegate_proto::{DecodeError, JsonLimits, open_inference, predict, tensorflow_serving};
+use tidegate_proto::{DecodeError, JsonLimits, grpc, open_inference, predict, tensorflow_serving};
 
 use crate::failure::Failure;
 use crate::status::Contract;
@@ -35,6 +36,8 @@ pub enum ReplyForm {
     OpenInference(open_inference::Reply),
     TensorFlow(tensorflow_serving::Form),
     Predict(predict::Samples),
+    GrpcOpenInference(open_inference::Reply, Within),
+    GrpcTensorFlow,
 }
 
 impl Format {
@@ -125,6 +128,14 @@ impl ReplyForm {
             }
             Self::TensorFlow(form) => tensorflow_serving::encode_predict(*form, outputs).map(json),
             Self::Predict(samples) => predict::encode(*samples, outputs).map(json),
+            Self::GrpcOpenInference(reply, within) => {
+                let chunks =
+                    grpc::open_inference::encode_infer(model, version, reply, outputs, *within)?;
+                Ok(Encoded { json_length: None, chunks })
+            }
+            Self::GrpcTensorFlow => {
+                grpc::tensorflow_serving::encode_predict(model, version, outputs).map(json)
+            }
         }
     }
 }

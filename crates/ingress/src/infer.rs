@@ -1,6 +1,7 @@
 //! The walk of an inference request, the same for every wire format: head, admission, body, decode, infer,
 //! encode, settle, answer. Overload is refused at the second step, before a byte of body is decoded.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -48,9 +49,9 @@ struct Entry<P: Admitted> {
 }
 
 /// A finished answer.
-struct Answer {
-    timeline: Timeline,
-    encoded: Encoded,
+pub struct Answer {
+    pub timeline: Timeline,
+    pub encoded: Encoded,
 }
 
 impl<A: Admission> Ingress<A> {
@@ -95,6 +96,7 @@ impl<A: Admission> Ingress<A> {
         protocol: &'static str,
         model: Option<&'v str>,
     ) -> Visit<'v> {
+        let model = model.map(Cow::Borrowed);
         Visit::new(&self.access, exchange.request_id, protocol, model, exchange.received)
     }
 
@@ -170,29 +172,41 @@ impl<A: Admission> Ingress<A> {
             admitted.grow(body.len().saturating_sub(sent)).map_err(failed)?;
         }
         let paid = body.len();
-        let Decoded { inputs, outputs, parameters, form } =
-            self.decode(format, body, admitted).await?;
+        let decoded = self.decode(format, body, admitted).await?;
+        let answer = self.complete(admitted, decoded, paid, exchange.received).await;
+        Ok(answer.map_err(failed)?)
+    }
+
+    /// From a decoded request to its encoded answer, the same for every wire. `paid` bytes of it are in its
+    /// permit already.
+    pub(crate) async fn complete(
+        &self,
+        admitted: &mut A::Admitted,
+        decoded: Decoded,
+        paid: usize,
+        received: Instant,
+    ) -> Result<Answer, Error> {
+        let Decoded { inputs, outputs, parameters, form } = decoded;
         let decoded: usize = inputs.iter().map(memory_of).sum();
-        admitted.grow(decoded.saturating_sub(paid)).map_err(failed)?;
-        let received = exchange.received;
-        let timeout = timeout::in_parameters(&parameters).map_err(failed)?;
+        admitted.grow(decoded.saturating_sub(paid))?;
+        let timeout = timeout::in_parameters(&parameters)?;
         let deadline = timeout.map(|timeout| Deadline::after(received, timeout));
-        let priority = timeout::priority(&parameters).map_err(failed)?;
+        let priority = timeout::priority(&parameters)?;
         let mut timeline = Timeline::starting(received);
         timeline.stamp(Stage::Decoded, Instant::now());
         let request = Request { inputs, outputs, parameters, deadline, priority, timeline };
-        let Response { outputs, mut timeline } = admitted.infer(request).await.map_err(failed)?;
-        let encoded = self.encode(form, admitted, outputs).await.map_err(failed)?;
+        let Response { outputs, mut timeline } = admitted.infer(request).await?;
+        let encoded = self.encode(form, admitted, outputs).await?;
         let now = Instant::now();
         timeline.stamp(Stage::Encoded, now);
         if admitted.deadline().is_past(now) {
-            return Err(failed(late(admitted, &timeline)).into());
+            return Err(late(admitted, &timeline));
         }
         Ok(Answer { timeline, encoded })
     }
 
     /// Always aside: a small compressed body may hold a large one.
-    async fn inflate(&self, encoding: Encoding, body: Bytes) -> Result<Bytes, Error> {
+    pub(crate) async fn inflate(&self, encoding: Encoding, body: Bytes) -> Result<Bytes, Error> {
         let limit = self.config.max_body_size;
         self.pool.run_aside(move || encoding.inflate(&body, limit)).await?
     }

@@ -1,11 +1,12 @@
-//! Accepts HTTP on the data port; bytes to requests, responses and errors to bytes; drains.
+//! Accepts HTTP and gRPC on the data port; bytes to requests, responses and errors to bytes; drains.
 //!
 //! It knows wire formats (through `tidegate-proto`) and statuses, and no route: behind it stands any
 //! [`Admission`]. Limits on size, time and number are kept here, before
 //! anybody behind has to care.
 //!
 //! One request: [`route`] finds the endpoint, `infer` walks it through admission, body, decode, inference and
-//! encode, and the permit leaves with the last byte of the answer (`reply`).
+//! encode, and the permit leaves with the last byte of the answer (`reply`). gRPC has a walk of its own (`grpc`),
+//! because there the model's name stands inside the body; from the decoded request on both are the same.
 
 mod activity;
 mod ascii;
@@ -17,6 +18,7 @@ mod drain;
 mod encoding;
 mod failure;
 mod format;
+mod grpc;
 mod infer;
 mod io_threads;
 mod mailbox;
@@ -46,6 +48,7 @@ pub use server::bind;
 
 use crate::connection::Http;
 use crate::decode_pool::DecodePool;
+use crate::grpc::Reflection;
 use crate::request_id::RequestIds;
 
 /// The data port's server.
@@ -58,6 +61,7 @@ pub struct Ingress<A> {
     pool: DecodePool,
     request_ids: RequestIds,
     http: Http,
+    reflection: Reflection,
 }
 
 impl<A: Admission> Ingress<A> {
@@ -72,6 +76,7 @@ impl<A: Admission> Ingress<A> {
             pool: DecodePool::new(config.decode_threads),
             request_ids: RequestIds::new(),
             http: connection::http(&config),
+            reflection: Reflection::new(),
             config,
             admission,
             telemetry,

@@ -25,6 +25,16 @@ impl<A: Admission> Ingress<A> {
         reply::json(StatusCode::OK, open_inference::live())
     }
 
+    /// Requests would be served.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.drain.is_draining() && self.admission.catalog().ready
+    }
+
+    /// Triton's names for what is honoured here.
+    pub(crate) fn extensions(&self) -> impl Iterator<Item = &'static str> {
+        EXTENSIONS.into_iter()
+    }
+
     pub(crate) fn ready(&self) -> Reply<A::Admitted> {
         let refusal = if self.drain.is_draining() {
             Some("the server is draining")
@@ -38,7 +48,8 @@ impl<A: Admission> Ingress<A> {
 
     pub(crate) fn server_metadata(&self) -> Reply<A::Admitted> {
         let version = env!("CARGO_PKG_VERSION");
-        let body = open_inference::server_metadata("tidegate", version, &EXTENSIONS);
+        let extensions: Vec<&str> = self.extensions().collect();
+        let body = open_inference::server_metadata("tidegate", version, &extensions);
         reply::json(StatusCode::OK, body)
     }
 
@@ -103,7 +114,11 @@ fn state<'c>(
 }
 
 /// The one that was asked for, or all that can be asked.
-fn shown_versions(model: &ModelEntry, selected: Version, asked: &VersionSelector) -> Vec<Version> {
+pub(crate) fn shown_versions(
+    model: &ModelEntry,
+    selected: Version,
+    asked: &VersionSelector,
+) -> Vec<Version> {
     match asked {
         VersionSelector::Weighted => model
             .versions

@@ -6,12 +6,13 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::vec;
 
 use bytes::{Buf, Bytes};
+use futures_util::Stream;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use tidegate_proto::{open_inference, tensorflow_serving};
 
@@ -25,9 +26,22 @@ pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 pub struct ReplyBody<P> {
     chunks: Chunks,
-    /// Bytes that are still to come; known from the start, so `Content-Length` is.
+    /// Bytes of the chunks that are still to come.
     left: usize,
     hold: Hold<P>,
+    /// What comes after the chunks, for as long as it comes.
+    live: Option<Live<P>>,
+    trailers: Option<HeaderMap>,
+}
+
+/// An answer that is made while it is sent. Dropped with its body, when the caller has gone.
+pub type Live<P> = Pin<Box<dyn Stream<Item = Piece<P>> + Send>>;
+
+pub enum Piece<P> {
+    /// The permit leaves with the last of the bytes.
+    Chunks(Vec<Bytes>, Option<P>),
+    /// Nothing comes after these.
+    Trailers(HeaderMap),
 }
 
 enum Chunks {
@@ -49,12 +63,18 @@ pub struct Chunk<P> {
 
 impl<P> ReplyBody<P> {
     pub fn of(bytes: Bytes) -> Self {
-        Self { left: bytes.len(), chunks: Chunks::One(bytes), hold: Hold::nothing() }
+        let left = bytes.len();
+        Self { chunks: Chunks::One(bytes), left, hold: Hold::nothing(), live: None, trailers: None }
     }
 
     pub fn of_chunks(chunks: Vec<Bytes>) -> Self {
-        let left = chunks.iter().map(Bytes::len).sum();
-        Self { left, chunks: Chunks::Many(chunks.into_iter()), hold: Hold::nothing() }
+        let mut body = Self::of(Bytes::new());
+        body.refill(chunks);
+        body
+    }
+
+    pub fn live(pieces: Live<P>) -> Self {
+        Self { live: Some(pieces), ..Self::of(Bytes::new()) }
     }
 
     #[must_use]
@@ -63,20 +83,40 @@ impl<P> ReplyBody<P> {
         self
     }
 
+    #[must_use]
+    pub fn with_trailers(mut self, trailers: HeaderMap) -> Self {
+        self.trailers = Some(trailers);
+        self
+    }
+
     pub fn hold_connection(&mut self, in_flight: InFlight) {
         self.hold.in_flight = Some(in_flight);
     }
 
-    /// Bytes in all, as long as nothing was taken yet.
+    /// Bytes that are known to come.
     pub fn len(&self) -> usize {
         self.left
     }
 
-    fn next_chunk(&mut self) -> Option<Bytes> {
-        match &mut self.chunks {
+    fn refill(&mut self, chunks: Vec<Bytes>) {
+        self.left = chunks.iter().map(Bytes::len).sum();
+        self.chunks = Chunks::Many(chunks.into_iter());
+    }
+
+    fn next_chunk(&mut self) -> Option<Chunk<P>> {
+        let bytes = match &mut self.chunks {
             Chunks::One(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
             Chunks::Many(chunks) => chunks.find(|chunk| !chunk.is_empty()),
+        }?;
+        self.left -= bytes.len();
+        let mut hold = Hold::nothing();
+        if self.left == 0 {
+            hold.permit = self.hold.permit.take();
+            if self.live.is_none() {
+                hold.in_flight = self.hold.in_flight.take();
+            }
         }
+        Some(Chunk { bytes, _hold: hold })
     }
 }
 
@@ -95,23 +135,37 @@ impl<P> Body for ReplyBody<P> {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk<P>>, Infallible>>> {
-        let Some(bytes) = self.next_chunk() else { return Poll::Ready(None) };
-        self.left -= bytes.len();
-        let hold = if self.left == 0 {
-            std::mem::replace(&mut self.hold, Hold::nothing())
-        } else {
-            Hold::nothing()
-        };
-        Poll::Ready(Some(Ok(Frame::data(Chunk { bytes, _hold: hold }))))
+        loop {
+            if let Some(chunk) = self.next_chunk() {
+                return Poll::Ready(Some(Ok(Frame::data(chunk))));
+            }
+            let Some(live) = self.live.as_mut() else { break };
+            match ready!(live.as_mut().poll_next(cx)) {
+                Some(Piece::Chunks(chunks, permit)) => {
+                    self.refill(chunks);
+                    self.hold.permit = permit;
+                }
+                Some(Piece::Trailers(trailers)) => {
+                    self.trailers = Some(trailers);
+                    self.live = None;
+                }
+                None => self.live = None,
+            }
+        }
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.live.is_none() && self.trailers.is_none()
     }
 
+    /// Exact where nothing else follows: then it becomes `Content-Length`.
     fn size_hint(&self) -> SizeHint {
+        if self.live.is_some() || self.trailers.is_some() {
+            return SizeHint::default();
+        }
         SizeHint::with_exact(self.left as u64)
     }
 }
@@ -186,6 +240,23 @@ mod tests {
         assert_eq!(Arc::strong_count(&permit), 2);
         drop(last);
         assert_eq!(Arc::strong_count(&permit), 1);
+    }
+
+    #[tokio::test]
+    async fn a_live_body_gives_each_permit_back_with_its_piece_and_ends_in_trailers() {
+        let permits = [Arc::new(()), Arc::new(())];
+        let pieces = permits.clone().map(|permit| Piece::Chunks(vec!["ab".into()], Some(permit)));
+        let end = Piece::Trailers(HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from(1))]));
+        let live = futures_util::stream::iter(pieces.into_iter().chain([end]));
+        let mut body = ReplyBody::live(Box::pin(live));
+        let free = || permits.each_ref().map(|permit| Arc::strong_count(permit) == 1);
+        drop(body.frame().await.unwrap().unwrap().into_data());
+        assert_eq!((free(), body.is_end_stream()), ([true, false], false));
+        drop(body.frame().await.unwrap().unwrap().into_data());
+        assert_eq!((free(), body.is_end_stream()), ([true, true], false));
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers();
+        assert!(trailers.is_ok_and(|trailers| trailers.contains_key(RETRY_AFTER)));
+        assert!(body.is_end_stream());
     }
 
     #[tokio::test]

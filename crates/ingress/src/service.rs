@@ -19,6 +19,7 @@ use crate::activity::Activity;
 use crate::body;
 use crate::failure::Failure;
 use crate::format::Format;
+use crate::grpc;
 use crate::infer::Exchange;
 use crate::reply::{self, Reply};
 use crate::request_id::{self, RequestId};
@@ -27,7 +28,7 @@ use crate::status::Contract;
 
 impl<A: Admission> Ingress<A> {
     pub(crate) async fn respond(
-        &self,
+        self: &Arc<Self>,
         activity: &Arc<Activity>,
         request: Request<Incoming>,
     ) -> Reply<A::Admitted> {
@@ -48,12 +49,15 @@ impl<A: Admission> Ingress<A> {
         reply
     }
 
-    async fn dispatch(&self, exchange: Exchange<'_>) -> Reply<A::Admitted> {
+    async fn dispatch(self: &Arc<Self>, exchange: Exchange<'_>) -> Reply<A::Admitted> {
         let parts = exchange.parts;
         if head_size(parts) > self.config.max_header_size {
             let message = format!("request head exceeds {} bytes", self.config.max_header_size);
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return finish(exchange, reply::error(Contract::Plain, status, &message)).await;
+        }
+        if grpc::is_grpc(parts) {
+            return Box::pin(self.grpc(exchange)).await;
         }
         let endpoint = match route(&parts.method, parts.uri.path()) {
             Ok(endpoint) => endpoint,

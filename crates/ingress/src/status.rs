@@ -1,4 +1,4 @@
-//! The one place where an error's kind becomes an HTTP status, and where a wire contract that wants
+//! The one place where an error's kind becomes an HTTP or a gRPC status, and where a wire contract that wants
 //! another status on its own paths gets it.
 //!
 //! Shedding is 429, never 503: standard clients repeat a 503 at once and make an overload worse.
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use tidegate_inference::{Error, ErrorKind};
+use tonic::Code;
 
 /// Whose rules a path follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,17 +45,52 @@ fn general(kind: ErrorKind) -> StatusCode {
     }
 }
 
+/// The same as a gRPC status.
+///
+/// With `triton_compat` shedding is UNAVAILABLE, as Triton has it; KServe's clients repeat that by themselves.
+pub fn code(kind: ErrorKind, triton_compat: bool) -> Code {
+    match kind {
+        ErrorKind::InvalidArgument => Code::InvalidArgument,
+        ErrorKind::Unauthenticated => Code::Unauthenticated,
+        ErrorKind::PermissionDenied => Code::PermissionDenied,
+        ErrorKind::UnknownModel | ErrorKind::UnknownVersion | ErrorKind::UnknownLabel => {
+            Code::NotFound
+        }
+        ErrorKind::Overloaded if triton_compat => Code::Unavailable,
+        ErrorKind::TooLarge | ErrorKind::Overloaded => Code::ResourceExhausted,
+        ErrorKind::ModelFailed | ErrorKind::Internal => Code::Internal,
+        ErrorKind::Unavailable => Code::Unavailable,
+        ErrorKind::DeadlineExceeded => Code::DeadlineExceeded,
+        ErrorKind::Unimplemented => Code::Unimplemented,
+    }
+}
+
 /// `Retry-After` in whole seconds, at least 1, on every answer that invites another try.
 pub fn retry_after(error: &Error) -> Option<HeaderValue> {
-    let invited = matches!(error.kind(), ErrorKind::Overloaded | ErrorKind::Unavailable);
-    let wait = error.retry_after().or(invited.then_some(Duration::from_secs(1)))?;
+    let wait = retry_in(error)?;
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     Some(HeaderValue::from(seconds.max(1)))
+}
+
+/// When another try has a chance, for errors that invite one.
+pub fn retry_in(error: &Error) -> Option<Duration> {
+    let invited = matches!(error.kind(), ErrorKind::Overloaded | ErrorKind::Unavailable);
+    error.retry_after().or(invited.then_some(Duration::from_secs(1)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_has_its_grpc_status() {
+        let expected = [3, 16, 7, 5, 5, 5, 8, 8, 13, 14, 4, 12, 13];
+        for (kind, number) in ErrorKind::ALL.into_iter().zip(expected) {
+            assert_eq!(code(kind, false) as i32, number, "{kind:?}");
+        }
+        assert_eq!(code(ErrorKind::Overloaded, true), Code::Unavailable);
+        assert_eq!(code(ErrorKind::TooLarge, true), Code::ResourceExhausted);
+    }
 
     #[test]
     fn every_kind_has_the_status_of_the_table() {

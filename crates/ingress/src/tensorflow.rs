@@ -59,7 +59,7 @@ impl<A: Admission> Ingress<A> {
 type Models = std::collections::BTreeMap<ModelName, tidegate_inference::ModelEntry>;
 
 /// All versions, newest first, or the one that was asked for.
-fn asked_versions<'c>(
+pub(crate) fn asked_versions<'c>(
     models: &'c Models,
     target: &Target<'_>,
 ) -> Result<Vec<(Version, &'c VersionEntry)>> {
@@ -89,7 +89,7 @@ pub(crate) fn in_its_words(error: Error, head: &RequestHead) -> Error {
     servable_not_found(error, head.model.as_str(), &head.selector)
 }
 
-fn servable_not_found(error: Error, model: &str, selector: &VersionSelector) -> Error {
+pub(crate) fn servable_not_found(error: Error, model: &str, selector: &VersionSelector) -> Error {
     if !matches!(error.kind(), ErrorKind::UnknownModel | ErrorKind::UnknownVersion) {
         return error;
     }

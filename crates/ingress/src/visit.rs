@@ -1,6 +1,7 @@
 //! What is owed for one inference request, whatever happens to it: a line in the access log, and the
 //! settling of its permit. Both are paid by a drop when the caller vanishes or a handler panics.
 
+use std::borrow::Cow;
 use std::thread;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ pub struct Visit<'a> {
     log: &'a AccessLog,
     request_id: &'a RequestId,
     protocol: &'static str,
-    model: Option<&'a str>,
+    pub model: Option<Cow<'a, str>>,
     received: Instant,
     pub version: Option<Version>,
     pub request_bytes: usize,
@@ -29,7 +30,7 @@ impl<'a> Visit<'a> {
         log: &'a AccessLog,
         request_id: &'a RequestId,
         protocol: &'static str,
-        model: Option<&'a str>,
+        model: Option<Cow<'a, str>>,
         received: Instant,
     ) -> Self {
         Self {
@@ -67,7 +68,7 @@ impl<'a> Visit<'a> {
         self.log.record(&AccessRecord {
             request_id: self.request_id.as_str(),
             protocol: self.protocol,
-            model: self.model,
+            model: self.model.as_deref(),
             version: self.version,
             outcome,
             status,

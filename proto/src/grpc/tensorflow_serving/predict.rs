@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tidegate_inference::Tensor;
+use bytes::Bytes;
+use prost::Message;
+use tidegate_inference::{Error, ModelName, Tensor, Version};
 
 use super::tensor;
 use crate::DecodeError;
+use crate::grpc::frame;
 use crate::grpc::tensorflow::TensorProto;
 use crate::grpc::tensorflow::serving::model_spec::VersionChoice;
 use crate::grpc::tensorflow::serving::{ModelSpec, PredictRequest, PredictResponse};
@@ -25,6 +28,16 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Who it came to.
+    pub fn effective(model: &ModelName, version: Version) -> Self {
+        Self {
+            model: model.to_string(),
+            version: i64::try_from(version.get()).ok(),
+            label: None,
+            signature_name: SIGNATURE_NAME.to_owned(),
+        }
+    }
+
     pub(super) fn spec(&self) -> ModelSpec {
         let label = || self.label.clone().map(VersionChoice::VersionLabel);
         ModelSpec {
@@ -83,6 +96,24 @@ pub fn encode_response(answered: &Asked, outputs: &[Tensor]) -> PredictResponse 
     PredictResponse { model_spec: Some(answered.spec()), outputs: encode(outputs) }
 }
 
+/// A response as it leaves the gateway, framed.
+///
+/// # Errors
+/// When it is too large for a message.
+pub fn encode_predict(
+    model: &ModelName,
+    version: Version,
+    outputs: &[Tensor],
+) -> Result<Bytes, Error> {
+    let response = encode_response(&Asked::effective(model, version), outputs);
+    let size = response.encoded_len();
+    if u32::try_from(size).is_err() {
+        let message = format!("an answer of {size} bytes does not fit a gRPC message");
+        return Err(Error::internal(message));
+    }
+    Ok(frame(&response))
+}
+
 /// The outputs of a response, in the order of their names.
 ///
 /// # Errors
@@ -113,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::any::any_tensor;
-    use crate::grpc::{frame, unframe};
+    use crate::grpc::unframe;
 
     fn asked(version: Option<i64>, label: Option<&str>) -> Asked {
         Asked {
