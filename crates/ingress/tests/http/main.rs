@@ -11,6 +11,7 @@ mod bodies;
 mod connections;
 mod drain;
 mod errors;
+mod grpc;
 mod lifetimes;
 mod limits;
 mod paths;

@@ -41,6 +41,14 @@ pub struct Counts {
     /// Permits that are held.
     pub held: usize,
     pub bytes: usize,
+    pub most_bytes: usize,
+}
+
+impl Counts {
+    fn take(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.most_bytes = self.most_bytes.max(self.bytes);
+    }
 }
 
 pub struct Mock {
@@ -149,7 +157,7 @@ pub struct MockPermit {
 impl Permit for MockPermit {
     fn grow(&mut self, bytes: usize) -> Result<()> {
         self.bytes += bytes;
-        self.counts.send_modify(|counts| counts.bytes += bytes);
+        self.counts.send_modify(|counts| counts.take(bytes));
         Ok(())
     }
 }
@@ -165,7 +173,7 @@ impl Admission for Mock {
     type Admitted = Guest;
 
     fn permit(&self, bytes: usize) -> Result<MockPermit> {
-        self.counts.send_modify(|counts| counts.bytes += bytes);
+        self.counts.send_modify(|counts| counts.take(bytes));
         Ok(MockPermit { bytes, counts: Arc::clone(&self.counts) })
     }
 
