@@ -44,6 +44,16 @@ impl Backend for OrtBackend {
     fn load(&self, version_dir: &Path, options: &LoadOptions) -> Result<Loaded, LoadError> {
         self.load_model(&version_dir.join(MODEL_FILE), options)
     }
+
+    /// ONNX Runtime allocates with the system's `malloc`, which keeps what was freed between two living
+    /// blocks: after a large model that may be most of it.
+    fn give_back_memory(&self) {
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        // SAFETY: `malloc_trim` takes any number and may be called from any thread at any time.
+        unsafe {
+            libc::malloc_trim(0);
+        }
+    }
 }
 
 impl OrtBackend {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 #[derive(Default)]
 pub(crate) struct Crew {
@@ -75,6 +76,14 @@ impl Crew {
             }
         }
         stuck
+    }
+
+    /// Whether nobody is at work any more, for which it waits so long at most.
+    pub(crate) fn has_left_within(&self, patience: Duration) -> bool {
+        let waited = self
+            .changed
+            .wait_timeout_while(self.lock(), patience, |roster| !roster.at_work.is_empty());
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     fn lock(&self) -> MutexGuard<'_, Roster> {

@@ -20,6 +20,9 @@ pub trait Backend: Send + Sync + 'static {
     /// # Errors
     /// When the version cannot be served; the others go on.
     fn load(&self, version_dir: &Path, options: &LoadOptions) -> Result<Loaded, LoadError>;
+
+    /// Gives back to the system what versions that have ended left behind, as far as the engine can.
+    fn give_back_memory(&self) {}
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -119,6 +119,12 @@ impl InstanceGroup {
         Ok(Self(group))
     }
 
+    /// Whether the queue is closed and empty and every run has ended, for which it waits so long at most.
+    /// Then [`InstanceGroup::join`] does not wait.
+    pub fn has_left_within(&self, patience: Duration) -> bool {
+        self.0.crew.has_left_within(patience)
+    }
+
     /// Waits until the queue is closed and empty and every run has ended. Says how many threads are
     /// stuck in the engine: then the process must end without the engine's own clean-up.
     pub fn join(self) -> usize {

@@ -32,7 +32,7 @@ pub struct House {
     pub news: Receiver<Fitness>,
     /// It looks only when a test tells it to.
     watchdog: Arc<Watchdog>,
-    group: InstanceGroup,
+    pub group: InstanceGroup,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);

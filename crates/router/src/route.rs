@@ -11,13 +11,20 @@ use tidegate_telemetry::ModelMetrics;
 
 use crate::{Timing, TrafficSplit};
 
-/// Where requests for one version go.
+/// Where requests for one version go. Whoever was given a lane may still enter its queue, so the queue is
+/// closed when the last one has let go of it: a version that leaves the table loses no request.
 pub struct Lane {
     pub version: Version,
     pub signature: Arc<Signature>,
     pub queue: Arc<Queue>,
     pub timing: Timing,
     pub metrics: Arc<ModelMetrics>,
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 /// One model: its ready versions, and how traffic is split among them.

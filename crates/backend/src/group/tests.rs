@@ -35,6 +35,19 @@ fn one_bad_request_of_32_fails_alone_and_costs_eleven_runs_at_most() {
 }
 
 #[test]
+fn a_group_has_left_once_its_queue_is_closed_and_empty() {
+    let house = House::with(1, Duration::ZERO);
+    house.mock.hold();
+    let inside = house.submit(0);
+    house.queue.close();
+    assert!(!house.group.has_left_within(Duration::ZERO));
+    house.mock.open();
+    assert!(house.group.has_left_within(Duration::MAX));
+    assert_eq!(row(&wait(inside).unwrap()), 0);
+    assert_eq!(house.close(), 0);
+}
+
+#[test]
 fn a_poison_that_came_twice_runs_with_nobody_beside_it() {
     let house = House::with(1, Duration::ZERO);
     house.mock.fail_when(holds(9));

@@ -222,3 +222,15 @@ async fn whoever_is_not_answered_is_told_at_the_deadline() {
         "model 'm' version 1: Request timeout expired after 7000.000 ms, in the queue or in execution"
     );
 }
+
+#[test]
+fn a_lane_that_left_the_table_takes_those_who_hold_it_and_closes_behind_the_last() {
+    let Site { router, lane, start, _batcher } = Site::plain();
+    let queue = Arc::clone(&lane.queue);
+    let deadline = Deadline::after(start, 3600 * SECOND);
+    let submit = || queue.submit(vec![tensor(1)], deadline, start);
+    router.publish(RouteTable::default());
+    assert!(submit().is_ok());
+    drop(lane);
+    assert_eq!(submit().err().unwrap().kind(), ErrorKind::Unavailable);
+}
