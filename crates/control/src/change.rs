@@ -1,4 +1,4 @@
-//! Changes that operators make: weights and labels.
+//! Changes that operators make: weights and labels. And those of a reload, which brings its labels along.
 //!
 //! One at a time, each in four steps: hold it against the current state, write it to disk, publish it,
 //! answer. A change that was answered is on disk, and the next request is routed by it.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use thiserror::Error;
-use tidegate_inference::{Label, Version};
+use tidegate_inference::{Label, ModelName, Version};
 use tracing::{error, info};
 
 use crate::model_set::Model;
@@ -124,10 +124,47 @@ impl ControlPlane {
             NewTraffic::Labels(labels) => set.labels = Some(labels.clone()),
             NewTraffic::Weights(weights) => set.weights = Some(weights.clone()),
         }
-        store.save(&old.name, set).inspect_err(|error| error!(model = %old.name, by, %error))?;
+        store
+            .save([(old.name.clone(), set)])
+            .inspect_err(|error| error!(model = %old.name, by, %error))?;
         let view = self.put_in_force(&old, new);
         log(&old, &view, by);
         Ok(view)
+    }
+
+    /// Gives these models these labels and no others: all of it in one write, or nothing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn replace_labels(
+        &self,
+        labels: Vec<(ModelName, BTreeMap<Label, Version>)>,
+    ) -> Result<(), StateError> {
+        let mut store = self.store();
+        let mut changed = labels;
+        changed.retain(|(name, labels)| {
+            self.view(name.as_str()).is_some_and(|view| view.entry.labels != *labels)
+        });
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let sets = changed.iter().map(|(name, labels)| {
+            let mut set = store.models().get(name).cloned().unwrap_or_default();
+            set.labels = Some(labels.clone());
+            (name.clone(), set)
+        });
+        let sets: Vec<_> = sets.collect();
+        store.save(sets)?;
+        let mut models = self.models();
+        for (name, labels) in changed {
+            let shown = labels.iter().map(|(label, version)| format!("{label}={version}"));
+            info!(model = %name, labels = listed(shown), "labels replaced");
+            if let Some(model) = models.models.get_mut(&name) {
+                model.traffic.labels = labels;
+            }
+        }
+        self.publish(&mut models);
+        Ok(())
     }
 
     fn put_in_force(&self, old: &ModelView, new: NewTraffic) -> ModelView {

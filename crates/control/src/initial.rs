@@ -1,5 +1,5 @@
 //! The state before anything is loaded: what the repository holds, what the configuration says of it,
-//! and over that what operators have set.
+//! and over that what operators have set. For all models at start, and for one that is found later.
 //!
 //! A configuration that names what is not there is a mistake, and all of them are reported together.
 //! Admin-set state that names a version which has gone is not: versions are pruned by others, and the
@@ -39,7 +39,13 @@ pub fn model_set(
     if !faults.is_empty() {
         return Err(faults);
     }
-    Ok(ModelSet { default_model, models, first_pass_ended: false, stopping: false })
+    Ok(ModelSet {
+        default_model,
+        models,
+        first_pass_ended: false,
+        stopping: false,
+        leaving: Vec::new(),
+    })
 }
 
 fn default_model(
@@ -66,7 +72,7 @@ fn no_such_model(repository: &Repository) -> String {
     )
 }
 
-fn model(
+pub fn model(
     name: &ModelName,
     config: &ModelConfig,
     folders: &BTreeMap<Version, VersionFolder>,
@@ -105,7 +111,7 @@ fn configured_weights(
     WeightsRequest::from_config(&config.weights)?.resolve(&config.labels, versions).map(Some)
 }
 
-fn waiting(folder: &VersionFolder, platform: &'static str) -> ModelVersion {
+pub fn waiting(folder: &VersionFolder, platform: &'static str) -> ModelVersion {
     let entry = VersionEntry {
         state: VersionState::Loading,
         reason: Some("waits for its turn to be loaded".into()),
@@ -124,14 +130,20 @@ impl ModelSet {
                 warn!(model = %name, "admin-set state of a model that is not in the repository");
                 continue;
             };
-            if let Some(labels) = &set.labels {
-                model.traffic.labels = labels.clone();
-            }
-            if let Some(weights) = &set.weights {
-                model.traffic.weights = Some(weights.clone());
-            }
-            warn_of_missing_versions(name, model);
+            model.apply(name, set);
         }
+    }
+}
+
+impl Model {
+    pub fn apply(&mut self, name: &ModelName, set: &AdminSet) {
+        if let Some(labels) = &set.labels {
+            self.traffic.labels = labels.clone();
+        }
+        if let Some(weights) = &set.weights {
+            self.traffic.weights = Some(weights.clone());
+        }
+        warn_of_missing_versions(name, self);
     }
 }
 

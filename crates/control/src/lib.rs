@@ -13,7 +13,9 @@ mod etag;
 mod initial;
 mod lifecycle;
 mod load;
+mod management;
 mod model_set;
+mod plan;
 mod plane;
 mod publish;
 mod repository;
@@ -25,6 +27,7 @@ mod testing;
 mod traffic;
 mod warm_up;
 mod weights;
+mod withdrawal;
 
 pub use admin::AdminServer;
 pub use change::ChangeError;

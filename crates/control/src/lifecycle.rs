@@ -1,15 +1,17 @@
 //! Takes versions through their states: loading, ready, draining, unloaded, or failed with a reason. A
 //! version fails when it cannot be loaded, or later, when nothing runs on it any more; then it comes back
-//! by itself as soon as something does.
+//! by itself as soon as something does. How versions leave is in `withdrawal`.
 //!
 //! Versions are loaded one after the other, in order: each load may want all cores and its own share of
 //! memory. One that fails stays failed and says why; the others go on.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tidegate_backend::{Fitness, LoadError};
-use tidegate_inference::{BatchingStatus, ModelName, Version, VersionState};
+use tidegate_inference::{BatchingStatus, ModelName, Signature, Version, VersionState};
 use tracing::{info, warn};
 
 use crate::load::{self, Prepared};
@@ -19,89 +21,84 @@ use crate::{ControlPlane, ModelConfig, VersionFolder};
 #[cfg(test)]
 mod tests;
 
+/// Why a version does not run after all.
+pub(crate) enum NotLoaded {
+    Failed(LoadError),
+    /// Shutdown has begun, and nothing is loaded any more.
+    Stopping,
+}
+
+/// What is known of a version once it was loaded.
+struct Facts {
+    signature: Arc<Signature>,
+    batching: BatchingStatus,
+}
+
 impl ControlPlane {
     /// Loads every version that was found and publishes after each. Blocks until all were tried; after
     /// that the catalog is ready if one version at least is.
     pub fn load_all(&self) {
-        let _pass = self.loading.lock();
-        let all: Vec<(ModelName, Version)> = self
-            .models()
-            .models
-            .iter()
-            .flat_map(|(name, model)| model.versions.keys().map(|version| (name.clone(), *version)))
-            .collect();
-        for (model, version) in all {
-            self.load(&model, version);
+        let _pass = self.pass();
+        for (model, version, folder) in self.untried() {
+            // Its state says how it went.
+            let _ = self.load_version(&model, version, folder);
         }
         let mut models = self.models();
         models.first_pass_ended = true;
         self.publish(&mut models);
     }
 
-    /// Stops serving for good: no version takes requests any more, those inside are answered, the
-    /// workers end. Call it when the data ports have drained. A version that is being loaded is waited
-    /// for and not served: when this returns, no engine runs any more, and the process may end; unless
-    /// threads are stuck in an engine, whose number is given back: then it must end without the engine's
-    /// own clean-up.
-    pub fn shutdown(&self) -> usize {
-        let running = self.withdraw_all();
-        // Closed all together, so that they empty at the same time.
-        for (_, _, running) in &running {
-            running.lane.queue.close();
-        }
-        let mut stuck = 0;
-        for (model, version, running) in running {
-            stuck += running.stop();
-            self.enter(&model, version, VersionState::Unloaded, None);
-        }
-        drop(self.loading.lock());
-        stuck
+    fn untried(&self) -> Vec<(ModelName, Version, VersionFolder)> {
+        let models = self.models();
+        let versions = models.models.iter().flat_map(|(name, model)| {
+            model.versions.iter().map(move |(number, version)| (name, *number, version))
+        });
+        versions
+            .filter(|(_, _, version)| version.entry.state == VersionState::Loading)
+            .map(|(name, number, version)| (name.clone(), number, version.folder.clone()))
+            .collect()
     }
 
-    /// Its workers say so. What drains or is gone has a state of its own.
-    fn hears_of(&self, model: &ModelName, version: Version, fitness: Fitness) {
-        let mut models = self.models();
-        if models.version_mut(model, version).running.is_none() {
-            return;
-        }
-        let (state, why) = match fitness {
-            Fitness::Fit => (VersionState::Ready, None),
-            Fitness::Unfit(reason) => (VersionState::Failed, Some(reason)),
-        };
-        self.enter_locked(&mut models, model, version, state, why);
-    }
-
-    fn withdraw_all(&self) -> Vec<(ModelName, Version, Running)> {
-        let mut models = self.models();
-        models.stopping = true;
-        let mut withdrawn = Vec::new();
-        for (name, model) in &mut models.models {
-            for (number, version) in &mut model.versions {
-                if let Some(running) = version.running.take() {
-                    version.entry.state = VersionState::Draining;
-                    announce(name, *number, VersionState::Draining, None);
-                    withdrawn.push((name.clone(), *number, running));
-                }
-            }
-        }
-        self.publish(&mut models);
-        withdrawn
-    }
-
-    fn load(&self, model: &ModelName, version: Version) {
-        let Some((folder, config)) = self.next_to_load(model, version) else { return };
-        self.enter(model, version, VersionState::Loading, None);
+    /// Loads a version from its folder. What ran under its number until now serves on until the new one is
+    /// ready, and is then replaced by it; if the load fails, it just serves on. Only in a pass of loading.
+    pub(crate) fn load_version(
+        &self,
+        model: &ModelName,
+        version: Version,
+        folder: VersionFolder,
+    ) -> Result<(), NotLoaded> {
+        let config = self.begin(model, version).ok_or(NotLoaded::Stopping)?;
         let started = Instant::now();
-        let outcome = match folder.fault {
-            Some(fault) => Err(LoadError::new(fault)),
-            None => self
+        let outcome = match &folder.file {
+            Err(fault) => Err(LoadError::new(fault.clone())),
+            Ok(_) => self
                 .prepare(&folder, &config)
-                .and_then(|prepared| self.serve(model, version, &config, prepared)),
+                .and_then(|prepared| self.start(model, version, &config, prepared)),
         };
         match outcome {
-            Ok(()) => self.telemetry.set_load_duration(model, version, started.elapsed()),
-            Err(error) => self.enter(model, version, VersionState::Failed, Some(error.to_string())),
+            Ok((running, facts)) => {
+                self.telemetry.set_load_duration(model, version, started.elapsed());
+                self.put_in_place(model, version, folder, running, facts)
+            }
+            Err(error) => {
+                self.could_not_load(model, version, folder, &error);
+                Err(NotLoaded::Failed(error))
+            }
         }
+    }
+
+    /// Nothing is loaded once shutdown has begun.
+    fn begin(&self, model: &ModelName, version: Version) -> Option<ModelConfig> {
+        let mut models = self.models();
+        if models.stopping {
+            return None;
+        }
+        let state = models.version_mut(model, version)?.entry.state;
+        // One that serves meanwhile is ready all the time.
+        if state != VersionState::Ready {
+            self.enter_locked(&mut models, model, version, VersionState::Loading, None);
+        }
+        models.models.get(model).map(|model| model.config.clone())
     }
 
     /// A panic of the engine is this version's failure and no other's.
@@ -116,61 +113,111 @@ impl ControlPlane {
             })
     }
 
-    /// Only what was never tried is loaded, and nothing once shutdown has begun.
-    fn next_to_load(
-        &self,
-        model: &ModelName,
-        version: Version,
-    ) -> Option<(VersionFolder, ModelConfig)> {
-        let mut models = self.models();
-        let config = models.models[model].config.clone();
-        let found = models.version_mut(model, version);
-        let untried = found.entry.state == VersionState::Loading;
-        let folder = found.folder.clone();
-        (untried && !models.stopping).then_some((folder, config))
-    }
-
-    fn serve(
+    fn start(
         &self,
         model: &ModelName,
         version: Version,
         config: &ModelConfig,
         prepared: Prepared,
-    ) -> Result<(), LoadError> {
-        let (signature, status) = (prepared.signature().clone(), prepared.status.clone());
-        if let BatchingStatus::Unbatched { reason } = &status {
+    ) -> Result<(Running, Facts), LoadError> {
+        let facts =
+            Facts { signature: prepared.signature().clone(), batching: prepared.status.clone() };
+        if let BatchingStatus::Unbatched { reason } = &facts.batching {
             warn!(%model, version = version.get(), reason, "requests of this version do not share batches");
         }
-        let unbatched = matches!(status, BatchingStatus::Unbatched { .. });
-        self.telemetry.set_unbatched(model, version, unbatched);
+        // Relaxed: a number that nobody else has is all that is asked for.
+        let edition = self.editions.fetch_add(1, Ordering::Relaxed);
         let metrics = self.telemetry.model(model, version);
         let thread_name = format!("{version}-{model}");
         let hears = {
             let (control, model) = (self.me.clone(), model.clone());
             move |fitness| {
                 if let Some(control) = control.upgrade() {
-                    control.hears_of(&model, version, fitness);
+                    control.hears_of(&model, version, edition, fitness);
                 }
             }
         };
-        let running = prepared.start(&thread_name, version, config, metrics, hears)?;
+        let running = prepared.start(&thread_name, version, edition, config, metrics, hears)?;
+        Ok((running, facts))
+    }
 
+    fn put_in_place(
+        &self,
+        model: &ModelName,
+        version: Version,
+        folder: VersionFolder,
+        running: Running,
+        Facts { signature, batching }: Facts,
+    ) -> Result<(), NotLoaded> {
         let mut models = self.models();
-        if models.stopping {
+        let known = if models.stopping { None } else { models.version_mut(model, version) };
+        let Some(known) = known else {
             drop(models);
             running.stop();
             self.enter(model, version, VersionState::Unloaded, None);
-            return Ok(());
-        }
-        let known = models.version_mut(model, version);
-        known.running = Some(running);
+            return Err(NotLoaded::Stopping);
+        };
+        running.show();
+        let unbatched = matches!(batching, BatchingStatus::Unbatched { .. });
+        self.telemetry.set_unbatched(model, version, unbatched);
+        let replaced = known.running.replace(running);
+        known.folder = folder;
         known.entry.signature = Some(signature);
-        known.entry.batching = status;
+        known.entry.batching = batching;
         self.enter_locked(&mut models, model, version, VersionState::Ready, None);
+        drop(models);
+        self.retire(replaced.into_iter().collect());
         Ok(())
     }
 
-    fn enter(&self, model: &ModelName, version: Version, state: VersionState, why: Option<String>) {
+    fn could_not_load(
+        &self,
+        model: &ModelName,
+        version: Version,
+        folder: VersionFolder,
+        error: &LoadError,
+    ) {
+        let mut models = self.models();
+        let Some(known) = models.version_mut(model, version) else { return };
+        if known.entry.state == VersionState::Ready {
+            warn!(%model, version = version.get(), %error, "not replaced: what was loaded before serves on");
+            let reason = format!("what was loaded before serves on, its new files do not: {error}");
+            known.entry.reason = Some(reason);
+            self.publish(&mut models);
+        } else {
+            known.folder = folder;
+            let reason = Some(error.to_string());
+            self.enter_locked(&mut models, model, version, VersionState::Failed, reason);
+        }
+    }
+
+    /// Its workers say so. What drains, is gone or was replaced has nothing to say any more.
+    pub(crate) fn hears_of(
+        &self,
+        model: &ModelName,
+        version: Version,
+        edition: u64,
+        fitness: Fitness,
+    ) {
+        let mut models = self.models();
+        let running = models.version_mut(model, version).and_then(|known| known.running.as_ref());
+        if running.is_none_or(|running| running.edition != edition) {
+            return;
+        }
+        let (state, why) = match fitness {
+            Fitness::Fit => (VersionState::Ready, None),
+            Fitness::Unfit(reason) => (VersionState::Failed, Some(reason)),
+        };
+        self.enter_locked(&mut models, model, version, state, why);
+    }
+
+    pub(crate) fn enter(
+        &self,
+        model: &ModelName,
+        version: Version,
+        state: VersionState,
+        why: Option<String>,
+    ) {
         self.enter_locked(&mut self.models(), model, version, state, why);
     }
 
@@ -182,17 +229,22 @@ impl ControlPlane {
         state: VersionState,
         why: Option<String>,
     ) {
+        let Some(known) = models.version_mut(model, version) else { return };
         announce(model, version, state, why.as_deref());
-        let entry = &mut models.version_mut(model, version).entry;
-        (entry.state, entry.reason) = (state, why);
+        (known.entry.state, known.entry.reason) = (state, why);
         self.publish(models);
     }
 }
 
-fn announce(model: &ModelName, version: Version, state: VersionState, reason: Option<&str>) {
+pub(crate) fn announce(
+    model: &ModelName,
+    version: Version,
+    state: VersionState,
+    reason: Option<&str>,
+) {
     if state == VersionState::Failed {
         warn!(%model, version = version.get(), %state, reason, "version state");
     } else {
-        info!(%model, version = version.get(), %state, "version state");
+        info!(%model, version = version.get(), %state, reason, "version state");
     }
 }

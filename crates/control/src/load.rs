@@ -70,7 +70,7 @@ impl Prepared {
     }
 
     /// Gives it a queue and starts its workers. From then on `hears` is told when it becomes unfit and
-    /// when it runs again.
+    /// when it runs again. `edition` tells it from others of the same number.
     ///
     /// # Errors
     /// When the system has no thread left.
@@ -78,6 +78,7 @@ impl Prepared {
         self,
         thread_name: &str,
         version: Version,
+        edition: u64,
         config: &ModelConfig,
         metrics: Arc<ModelMetrics>,
         hears: impl Fn(Fitness) + Send + Sync + 'static,
@@ -93,12 +94,9 @@ impl Prepared {
                 .map_err(|error| {
                     LoadError::new(format!("its threads cannot be started: {error}"))
                 })?;
-        let waiting = Arc::downgrade(&queue);
-        metrics
-            .watch_queue(move || waiting.upgrade().map(|queue| view(&queue)).unwrap_or_default());
         let timing = Timing { slo: config.slo, request_timeout: config.request_timeout };
         let lane = Lane { version, signature: self.signature, queue, timing, metrics };
-        Ok(Running { lane: Arc::new(lane), instances })
+        Ok(Running { edition, lane: Arc::new(lane), instances })
     }
 }
 
@@ -117,6 +115,13 @@ fn view(queue: &Queue) -> QueueView {
 }
 
 impl Running {
+    /// From now on, scrapes look at its queue, for as long as that lives.
+    pub fn show(&self) {
+        let waiting = Arc::downgrade(&self.lane.queue);
+        let look = move || waiting.upgrade().map(|queue| view(&queue)).unwrap_or_default();
+        self.lane.metrics.watch_queue(look);
+    }
+
     /// Refuses new requests, answers those that wait, ends the threads. Says how many are stuck in the
     /// engine.
     pub fn stop(self) -> usize {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tidegate_backend::InstanceGroup;
+use tidegate_batcher::Queue;
 use tidegate_inference::{ModelEntry, ModelName, Version, VersionEntry};
 use tidegate_router::{Lane, TrafficSplit, Weight};
 
@@ -19,6 +20,8 @@ pub struct ModelSet {
     pub first_pass_ended: bool,
     /// Shutdown has begun: what is still loading is not published any more.
     pub stopping: bool,
+    /// Out of the route table, with requests inside that may still enter. Shutdown does not wait for those.
+    pub leaving: Vec<Arc<Queue>>,
 }
 
 pub struct Model {
@@ -29,6 +32,7 @@ pub struct Model {
 }
 
 pub struct ModelVersion {
+    /// As it was when the version was loaded, or tried.
     pub folder: VersionFolder,
     pub entry: VersionEntry,
     /// There while it is ready, or would be if its runs did not fail.
@@ -36,6 +40,8 @@ pub struct ModelVersion {
 }
 
 pub struct Running {
+    /// Tells it from what ran before under the same number.
+    pub edition: u64,
     pub lane: Arc<Lane>,
     pub instances: InstanceGroup,
 }
@@ -91,11 +97,13 @@ impl ModelSet {
         })
     }
 
-    /// One of its versions, which the caller knows to exist: a set only ever changes states.
-    pub fn version_mut(&mut self, model: &ModelName, version: Version) -> &mut ModelVersion {
-        self.models
-            .get_mut(model)
-            .and_then(|model| model.versions.get_mut(&version))
-            .expect("versions are neither added nor removed after the scan")
+    /// `None` once it was removed. Models and versions come and go in passes of loading only, so whoever
+    /// holds `loading` may rely on what it has seen; models are never removed.
+    pub fn version_mut(
+        &mut self,
+        model: &ModelName,
+        version: Version,
+    ) -> Option<&mut ModelVersion> {
+        self.models.get_mut(model)?.versions.get_mut(&version)
     }
 }

@@ -1,29 +1,41 @@
 //! The control plane itself: what it owns, how it is opened, what it answers.
 //!
-//! Three locks, always taken in this order. `loading` makes passes of loading wait for each other.
+//! Three locks, always taken in this order. `loading` makes passes of loading wait for each other: models
+//! and versions come and go in a pass only.
 //! `store` is held by a writer from reading the old state to publishing the new one, and so across the
 //! disk. `models` is held only to change or copy what is in memory, and to publish it: a table is
 //! published under the lock that guards what it was made of, so tables appear in order.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use thiserror::Error;
 use tidegate_backend::Backend;
 use tidegate_router::Router;
 use tidegate_telemetry::Telemetry;
+use tokio::sync::Semaphore;
 
 use crate::model_set::ModelSet;
 use crate::state_store::StateStore;
-use crate::{ControlConfig, ModelView, Repository, RepositoryError, StateError, initial};
+use crate::{
+    ControlConfig, ModelView, Repository, RepositoryError, StateError, initial, management,
+};
 
 pub struct ControlPlane {
     /// For the workers, which tell it how they fare.
     pub(crate) me: Weak<Self>,
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) config: ControlConfig,
     router: Arc<Router>,
-    pub(crate) loading: Mutex<()>,
+    /// Wishes to load or unload that may be inside.
+    pub(crate) wishes: Arc<Semaphore>,
+    /// How many were started.
+    pub(crate) editions: AtomicU64,
+    /// Threads of versions that have left which are stuck in an engine.
+    pub(crate) stuck: AtomicUsize,
+    loading: Mutex<()>,
     store: Mutex<StateStore>,
     models: Mutex<ModelSet>,
 }
@@ -59,7 +71,11 @@ impl ControlPlane {
             me: me.clone(),
             backend,
             telemetry,
+            config: config.clone(),
             router,
+            wishes: management::wishes(),
+            editions: AtomicU64::new(0),
+            stuck: AtomicUsize::new(0),
             loading: Mutex::default(),
             store: Mutex::new(store),
             models: Mutex::new(models),
@@ -87,6 +103,11 @@ impl ControlPlane {
 
     pub fn view(&self, model: &str) -> Option<ModelView> {
         self.models().view(model)
+    }
+
+    /// A pass of loading. After a panic in the one before, versions say how far it came.
+    pub(crate) fn pass(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A panic elsewhere cannot leave the set half changed: each change is made whole or not at all.

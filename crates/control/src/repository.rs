@@ -5,11 +5,14 @@
 //! Symbolic links are followed, because mounted volumes are often made of them. A numeric folder
 //! that holds no model is a version all the same, a faulty one: whoever copied it there half wants
 //! to hear of it.
+//!
+//! Looked at as a whole at start, and again at one model whenever that is to be loaded.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use thiserror::Error;
 use tidegate_inference::{ModelName, Version};
@@ -29,8 +32,16 @@ pub struct Repository {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionFolder {
     pub path: PathBuf,
-    /// Why it cannot even be tried.
-    pub fault: Option<String>,
+    /// Why it cannot even be tried, or else what its model file looked like.
+    pub file: Result<ModelFile, String>,
+}
+
+/// By what a changed model file is known. Looked at before the file is read: one that is changed in between
+/// is loaded once more for nothing, and never missed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFile {
+    length: u64,
+    modified: Option<SystemTime>,
 }
 
 #[derive(Debug, Error)]
@@ -62,6 +73,22 @@ impl Repository {
             return Err(RepositoryError::Empty { path: path.to_owned(), hint });
         }
         Ok(Self { path: path.to_owned(), models })
+    }
+
+    /// One model's versions as they are now. `None`: it has no folder, or one without versions.
+    ///
+    /// # Errors
+    /// When its folder cannot be read.
+    pub fn versions_of(
+        repository: &Path,
+        model: &ModelName,
+    ) -> io::Result<Option<BTreeMap<Version, VersionFolder>>> {
+        let folder = repository.join(model.as_str());
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        let versions = scan_versions(subfolders(&folder)?);
+        Ok(Some(versions).filter(|versions| !versions.is_empty()))
     }
 
     /// The models' names, for messages.
@@ -137,21 +164,25 @@ fn scan_versions(folders: Vec<Subfolder>) -> BTreeMap<Version, VersionFolder> {
             );
             continue;
         }
-        let fault = model_file_fault(&path);
-        versions.insert(version, VersionFolder { path, fault });
+        let file = model_file(&path);
+        versions.insert(version, VersionFolder { path, file });
     }
     versions
 }
 
-fn model_file_fault(version_folder: &Path) -> Option<String> {
+/// # Errors
+/// Why there is none.
+fn model_file(version_folder: &Path) -> Result<ModelFile, String> {
     let path = version_folder.join(MODEL_FILE);
     match fs::metadata(&path) {
-        Ok(metadata) if metadata.is_file() => None,
-        Ok(_) => Some(format!("{} is not a file", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Some(format!("no {MODEL_FILE} in {}", version_folder.display()))
+        Ok(metadata) if metadata.is_file() => {
+            Ok(ModelFile { length: metadata.len(), modified: metadata.modified().ok() })
         }
-        Err(error) => Some(format!("{} cannot be read: {error}", path.display())),
+        Ok(_) => Err(format!("{} is not a file", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(format!("no {MODEL_FILE} in {}", version_folder.display()))
+        }
+        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
     }
 }
 
@@ -200,13 +231,30 @@ mod tests {
     fn a_version_without_its_model_file_is_found_and_faulty() {
         let root = tree(&["m/1/model.onnx", "m/2/", "m/3/model.onnx/"]);
         let found = Repository::scan(root.path()).unwrap();
-        let fault = |number| found.models["m"][&Version::new(number).unwrap()].fault.clone();
+        let fault = |number| found.models["m"][&Version::new(number).unwrap()].file.clone().err();
         assert_eq!(fault(1), None);
         assert_eq!(
             fault(2),
             Some(format!("no model.onnx in {}", root.path().join("m/2").display()))
         );
         assert!(fault(3).unwrap().ends_with("m/3/model.onnx is not a file"));
+    }
+
+    #[test]
+    fn one_model_is_looked_at_again() {
+        let root = tree(&["m/1/model.onnx", "empty/", "file"]);
+        let look = |name: &str| {
+            Repository::versions_of(root.path(), &ModelName::new(name).unwrap()).unwrap()
+        };
+        let before = look("m").unwrap();
+        assert_eq!(look("m").unwrap(), before);
+        fs::write(root.path().join("m/1/model.onnx"), "longer").unwrap();
+        assert_ne!(look("m").unwrap(), before);
+        fs::create_dir(root.path().join("m/2")).unwrap();
+        assert_eq!(look("m").unwrap().len(), 2);
+        for none in ["empty", "file", "gone"] {
+            assert_eq!(look(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -63,13 +63,17 @@ impl StateStore {
         &self.models
     }
 
-    /// Returns once it is on disk. Blocks for as long as the disk takes.
+    /// Puts these in the place of what was saved for the same models. Returns once they are on disk, all or
+    /// none. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// When it could not be written; the store then still holds what it held.
-    pub fn save(&mut self, model: &ModelName, set: AdminSet) -> Result<(), StateError> {
+    pub fn save(
+        &mut self,
+        sets: impl IntoIterator<Item = (ModelName, AdminSet)>,
+    ) -> Result<(), StateError> {
         let mut models = self.models.clone();
-        models.insert(model.clone(), set);
+        models.extend(sets);
         durable_file::replace(&self.path, &state_document::write(&models))
             .map_err(|error| StateError::Io { path: self.path.clone(), doing: "written", error })?;
         self.models = models;
@@ -115,8 +119,8 @@ mod tests {
         let path = folder.path().join("state/control.json");
         let mut store = StateStore::open(&path).unwrap();
         assert!(store.models().is_empty());
-        store.save(&model("digits"), some_set()).unwrap();
-        store.save(&model("other"), AdminSet::default()).unwrap();
+        store.save([(model("digits"), some_set())]).unwrap();
+        store.save([(model("other"), AdminSet::default())]).unwrap();
         drop(store);
         let store = StateStore::open(&path).unwrap();
         assert_eq!(store.models()["digits"], some_set());
@@ -127,7 +131,7 @@ mod tests {
     fn the_leftover_of_a_crash_is_ignored_and_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.json");
-        StateStore::open(&path).unwrap().save(&model("digits"), some_set()).unwrap();
+        StateStore::open(&path).unwrap().save([(model("digits"), some_set())]).unwrap();
         // Killed before the rename: half a new file lies beside the whole old one.
         let leftover = folder.path().join("control.json.tmp");
         fs::write(&leftover, r#"{"schema":1,"models":{"dig"#).unwrap();
@@ -165,9 +169,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control.json");
         let mut store = StateStore::open(&path).unwrap();
-        store.save(&model("digits"), some_set()).unwrap();
+        store.save([(model("digits"), some_set())]).unwrap();
         fs::create_dir(folder.path().join("control.json.tmp")).unwrap();
-        let error = store.save(&model("digits"), AdminSet::default()).unwrap_err();
+        let error = store.save([(model("digits"), AdminSet::default())]).unwrap_err();
         assert!(error.to_string().contains("control.json: cannot be written"), "{error}");
         assert_eq!(store.models()["digits"], some_set());
     }

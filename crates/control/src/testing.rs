@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 use tempfile::TempDir;
 use tidegate_backend::{Backend, LoadError, LoadOptions, Loaded, MockBackend};
@@ -38,6 +38,53 @@ pub struct Site {
     pub _folder: TempDir,
     pub config: ControlConfig,
     pub mock: MockBackend,
+    /// Where loads of models that say `wait` wait.
+    pub gate: Arc<Gate>,
+}
+
+/// Loads stand here until it is opened.
+#[derive(Default)]
+pub struct Gate {
+    loads: Mutex<Loads>,
+    changed: Condvar,
+}
+
+#[derive(Clone, Copy, Default)]
+pub struct Loads {
+    is_open: bool,
+    inside: usize,
+    pub begun: usize,
+    /// At the same time, ever.
+    pub most_inside: usize,
+}
+
+impl Gate {
+    pub fn open(&self) {
+        self.change(|loads| loads.is_open = true);
+    }
+
+    pub fn loads(&self) -> Loads {
+        *self.loads.lock().unwrap()
+    }
+
+    pub fn wait_until_begun(&self, loads: usize) {
+        drop(self.changed.wait_while(self.loads.lock().unwrap(), |seen| seen.begun < loads));
+    }
+
+    fn pass(&self) {
+        self.change(|loads| {
+            loads.begun += 1;
+            loads.inside += 1;
+            loads.most_inside = loads.most_inside.max(loads.inside);
+        });
+        drop(self.changed.wait_while(self.loads.lock().unwrap(), |seen| !seen.is_open));
+        self.change(|loads| loads.inside -= 1);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Loads)) {
+        change(&mut self.loads.lock().unwrap());
+        self.changed.notify_all();
+    }
 }
 
 /// One gateway's control plane and what it publishes into.
@@ -48,7 +95,7 @@ pub struct Opened {
 }
 
 impl Site {
-    /// Model files by path, such as `digits/1`. The engine loads all but those that say `refuse`.
+    /// Model files by path, such as `digits/1`. The engine loads all but those that say `refuse` or `panic`.
     pub fn new(versions: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = ControlConfig {
@@ -58,7 +105,8 @@ impl Site {
             defaults: ModelConfig::default(),
             models: [].into(),
         };
-        let site = Self { _folder: folder, config, mock: MockBackend::echo(signature()) };
+        let mock = MockBackend::echo(signature());
+        let site = Self { _folder: folder, config, mock, gate: Arc::default() };
         for version in versions {
             site.write(&format!("{version}/model.onnx"), "a model");
         }
@@ -74,7 +122,7 @@ impl Site {
     pub fn open(&self) -> Result<Opened, ControlError> {
         let telemetry = Telemetry::new();
         let router = Router::new(Limits::default());
-        let backend = Arc::new(Selective(self.mock.clone()));
+        let backend = Arc::new(Selective(self.mock.clone(), Arc::clone(&self.gate)));
         let plane =
             ControlPlane::open(&self.config, backend, Arc::clone(&router), Arc::clone(&telemetry))?;
         Ok(Opened { plane, router, telemetry })
@@ -111,7 +159,7 @@ impl Drop for Opened {
     }
 }
 
-fn signature() -> Signature {
+pub fn signature() -> Signature {
     let spec = |name: &str| TensorSpec {
         name: name.into(),
         datatype: DataType::Fp32,
@@ -121,7 +169,7 @@ fn signature() -> Signature {
 }
 
 /// The mock refuses all versions or none; this one reads the model file to know.
-struct Selective(MockBackend);
+struct Selective(MockBackend, Arc<Gate>);
 
 impl Backend for Selective {
     fn platform(&self) -> &'static str {
@@ -132,6 +180,10 @@ impl Backend for Selective {
         match fs::read_to_string(folder.join("model.onnx")).as_deref() {
             Ok("refuse") => Err(LoadError::new("as it says")),
             Ok("panic") => panic!("as it says"),
+            Ok("wait") => {
+                self.1.pass();
+                self.0.load(folder, options)
+            }
             _ => self.0.load(folder, options),
         }
     }

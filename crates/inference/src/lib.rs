@@ -8,6 +8,7 @@ mod catalog;
 mod datatype;
 mod deadline;
 mod error;
+mod management;
 mod name;
 mod priority;
 mod request;
@@ -21,6 +22,7 @@ pub use catalog::{BatchingStatus, Catalog, ModelEntry, VersionEntry, VersionStat
 pub use datatype::DataType;
 pub use deadline::Deadline;
 pub use error::{Error, ErrorKind, Result};
+pub use management::{LoadRequest, Managed, Management, VersionPolicy, WantedModel};
 pub use name::{Label, ModelName};
 pub use priority::Priority;
 pub use request::{

@@ -1,0 +1,201 @@
+//! What a pass is to make of a model: which of the versions in its folder are to serve. Made before
+//! anything changes, so that a wish which cannot be met is refused as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use tidegate_inference::{
+    Error, ErrorKind, Label, ModelName, Result, Version, VersionState, WantedModel,
+};
+use tracing::error;
+
+use crate::model_set::{Model, ModelSet};
+use crate::weights::listed;
+use crate::{ControlPlane, Repository, VersionFolder, initial};
+
+type Folders = BTreeMap<Version, VersionFolder>;
+
+pub struct Plan {
+    pub model: ModelName,
+    /// Its versions in the repository now.
+    pub found: Folders,
+    /// Those of them that are to serve.
+    pub wanted: BTreeSet<Version>,
+    /// All its labels, where those are part of the wish.
+    pub labels: Option<BTreeMap<Label, Version>>,
+    /// What the model starts from when it was not known before.
+    pub new: Option<Model>,
+}
+
+impl ControlPlane {
+    /// Everything that is there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::UnknownModel`] when nothing is.
+    pub(crate) fn plan_load(&self, name: &str) -> Result<Plan> {
+        let failed = |why: &str| format!("failed to load '{}', {why}", shown(name));
+        let no_such = || {
+            let message = failed("no such model in the model repository");
+            Error::new(ErrorKind::UnknownModel, message)
+        };
+        let model = ModelName::new(name).map_err(|_| no_such())?;
+        let found = self.look(&model)?.ok_or_else(no_such)?;
+        let wanted = found.keys().copied().collect();
+        let new = self.new_model(&model, &found).map_err(|why| Error::invalid(failed(&why)))?;
+        Ok(Plan { model, found, wanted, labels: None, new })
+    }
+
+    /// # Errors
+    /// [`ErrorKind::InvalidArgument`] with all that is wrong.
+    pub(crate) fn plan_reload(&self, wanted: &[WantedModel]) -> Result<Vec<Plan>> {
+        let (mut plans, mut faults): (Vec<Plan>, Vec<String>) = (Vec::new(), Vec::new());
+        for wanted in wanted {
+            match self.plan_wanted(wanted)? {
+                Ok(plan) if plans.iter().any(|other| other.model == plan.model) => {
+                    faults.push(format!("model '{}': it is listed twice", plan.model));
+                }
+                Ok(plan) => plans.push(plan),
+                Err(fault) => faults.push(format!("model '{}': {fault}", shown(&wanted.name))),
+            }
+        }
+        if faults.is_empty() { Ok(plans) } else { Err(Error::invalid(faults.join("; "))) }
+    }
+
+    /// The inner error is one of the request.
+    fn plan_wanted(&self, wanted: &WantedModel) -> Result<Result<Plan, String>> {
+        let Ok(model) = ModelName::new(&wanted.name) else { return Ok(Err(no_such_model())) };
+        let Some(found) = self.look(&model)? else { return Ok(Err(no_such_model())) };
+        Ok(self.checked(wanted, model, found))
+    }
+
+    fn checked(
+        &self,
+        wanted: &WantedModel,
+        model: ModelName,
+        found: Folders,
+    ) -> Result<Plan, String> {
+        let folder = self.config.repository.join(model.as_str());
+        if let Some(base_path) = wanted.base_path.as_deref().filter(|path| !path.is_empty()) {
+            check_base_path(Path::new(base_path), &folder)?;
+        }
+        let chosen = wanted.versions.choose(&found.keys().copied().collect())?;
+        for (label, version) in &wanted.labels {
+            if !chosen.contains(version) {
+                let chosen = listed(&chosen);
+                return Err(format!(
+                    "label '{label}' names version {version}, the versions to be served are {chosen}"
+                ));
+            }
+            if let Some(Err(fault)) = found.get(version).map(|folder| &folder.file) {
+                return Err(format!(
+                    "label '{label}' names version {version}, which cannot be served: {fault}"
+                ));
+            }
+        }
+        let new = self.new_model(&model, &found)?;
+        Ok(Plan { model, found, wanted: chosen, labels: Some(wanted.labels.clone()), new })
+    }
+
+    fn look(&self, model: &ModelName) -> Result<Option<Folders>> {
+        Repository::versions_of(&self.config.repository, model).map_err(|error| {
+            // Where the repository lies is nothing for callers.
+            error!(%model, repository = %self.config.repository.display(), %error, "its folder cannot be read");
+            Error::internal(format!("model '{model}': its folder cannot be read: {}", error.kind()))
+        })
+    }
+
+    /// With the configured labels and weights, or those that operators have set for it.
+    fn new_model(&self, name: &ModelName, found: &Folders) -> Result<Option<Model>, String> {
+        if self.models().models.contains_key(name) {
+            return Ok(None);
+        }
+        let mut faults = Vec::new();
+        let config = self.config.model(name);
+        let mut model = initial::model(name, config, found, self.backend.platform(), &mut faults);
+        if !faults.is_empty() {
+            return Err(faults.join("; "));
+        }
+        if let Some(set) = self.store().models().get(name) {
+            model.apply(name, set);
+        }
+        Ok(Some(model))
+    }
+}
+
+impl Plan {
+    /// Enters what was not known, and says of what will be loaded that it waits.
+    pub fn announce(&mut self, models: &mut ModelSet, platform: &'static str) {
+        let new = self.new.take();
+        let model = models.models.entry(self.model.clone()).or_insert_with(|| {
+            new.expect("a model that is unknown has something to start from, see new_model")
+        });
+        for (number, folder) in &self.found {
+            let wanted = self.wanted.contains(number);
+            let known =
+                model.versions.entry(*number).or_insert_with(|| initial::waiting(folder, platform));
+            match (known.entry.state, wanted) {
+                (VersionState::Unloaded, true) => {
+                    known.entry = initial::waiting(folder, platform).entry;
+                }
+                (VersionState::Loading, false) => {
+                    known.entry.state = VersionState::Unloaded;
+                    known.entry.reason = Some("not asked for".to_owned());
+                }
+                // What was wrong with other files is no more, if these are the ones that run.
+                (VersionState::Ready, true) if known.folder == *folder => known.entry.reason = None,
+                _ => {}
+            }
+        }
+    }
+
+    /// Wanted, and not running as it lies in the repository.
+    pub fn due(&self, models: &ModelSet) -> Vec<(Version, VersionFolder)> {
+        let known = models.models.get(&self.model).map(|model| &model.versions);
+        let runs = |version: &Version, folder: &VersionFolder| {
+            known.and_then(|versions| versions.get(version)).is_some_and(|known| {
+                known.entry.state == VersionState::Ready && known.folder == *folder
+            })
+        };
+        let wanted = self.found.iter().filter(|(version, _)| self.wanted.contains(version));
+        wanted
+            .filter(|(version, folder)| !runs(version, folder))
+            .map(|(version, folder)| (*version, folder.clone()))
+            .collect()
+    }
+
+    /// Known, and not wanted, or not there any more.
+    pub fn unwanted(&self, models: &ModelSet) -> Vec<Version> {
+        let known = models.models.get(&self.model).into_iter().flat_map(|model| &model.versions);
+        known
+            .filter(|(version, known)| {
+                let is_gone = !self.found.contains_key(version);
+                let is_out = known.entry.state == VersionState::Unloaded;
+                is_gone || !(self.wanted.contains(version) || is_out)
+            })
+            .map(|(version, _)| *version)
+            .collect()
+    }
+}
+
+fn check_base_path(asked: &Path, folder: &Path) -> Result<(), String> {
+    let same = asked
+        .canonicalize()
+        .is_ok_and(|asked| folder.canonicalize().is_ok_and(|folder| asked == folder));
+    if same {
+        return Ok(());
+    }
+    Err(format!(
+        "base_path '{}' is not its folder in the model repository, which is '{}'",
+        asked.display(),
+        folder.display()
+    ))
+}
+
+fn no_such_model() -> String {
+    "no such model in the model repository".to_owned()
+}
+
+/// What came, short enough for an answer.
+pub fn shown(name: &str) -> &str {
+    name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
+}
