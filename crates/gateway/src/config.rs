@@ -143,6 +143,7 @@ fn read_addresses(root: &Section<'_>, config: &mut Config) {
     set(&mut config.data_address, data.value("address"));
     set(&mut config.ingress.triton_compat, data.value("triton_compat"));
     set(&mut config.ingress.server_timing, data.value("server_timing"));
+    set(&mut config.ingress.management, data.value("management"));
     set_count(&mut config.ingress.decode_threads, data.value("decode_threads"));
     data.unknown_keys();
     let admin = root.section("admin");

@@ -12,7 +12,7 @@ use thiserror::Error;
 use tidegate_backend::Backend;
 use tidegate_batcher::burst;
 use tidegate_control::{AdminServer, ControlError, ControlPlane};
-use tidegate_inference::Admission;
+use tidegate_inference::{Admission, Management};
 use tidegate_ingress::{Drain, Ingress, IoThreads, Rounds};
 use tidegate_router::Router;
 use tidegate_telemetry::{AccessLog, Telemetry};
@@ -62,7 +62,9 @@ impl Gateway {
         });
         let catalogs = Arc::clone(&router);
         let access_log = AccessLog::new(config.access);
-        let ingress = Ingress::new(config.ingress, router, telemetry, access_log, drain.clone());
+        let management: Arc<dyn Management> = Arc::<ControlPlane>::clone(&control);
+        let ingress =
+            Ingress::new(config.ingress, router, management, telemetry, access_log, drain.clone());
         let loader = thread::Builder::new()
             .name("tidegate-loader".to_owned())
             .spawn({

@@ -1,4 +1,4 @@
-//! What may be set about the data port: limits, timeouts and two switches. Units live in the types;
+//! What may be set about the data port: limits, timeouts and three switches. Units live in the types;
 //! whoever composes the gateway's configuration gives every value a name there.
 
 use std::num::NonZeroUsize;
@@ -30,6 +30,8 @@ pub struct IngressConfig {
     pub triton_compat: bool,
     /// Send the `Server-Timing` header with every answer.
     pub server_timing: bool,
+    /// Callers may load, unload and reload models and change settings of the server.
+    pub management: bool,
     /// Large bodies that may be decoded, inflated or encoded at the same time.
     pub decode_threads: NonZeroUsize,
 }
@@ -49,6 +51,7 @@ impl Default for IngressConfig {
             max_json_depth: 100,
             triton_compat: false,
             server_timing: true,
+            management: false,
             decode_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }

@@ -1,7 +1,7 @@
 //! Accepts HTTP and gRPC on the data port; bytes to requests, responses and errors to bytes; drains.
 //!
 //! It knows wire formats (through `tidegate-proto`) and statuses, and no route: behind it stands any
-//! [`Admission`]. Limits on size, time and number are kept here, before
+//! [`Admission`], and any [`Management`] for those who may change what is served. Limits on size, time and number are kept here, before
 //! anybody behind has to care.
 //!
 //! One request: [`route`] finds the endpoint, `infer` walks it through admission, body, decode, inference and
@@ -24,6 +24,7 @@ mod io_threads;
 mod mailbox;
 mod metadata;
 mod reply;
+mod repository;
 mod request_id;
 pub mod route;
 mod server;
@@ -38,7 +39,7 @@ mod visit;
 use std::fmt;
 use std::sync::Arc;
 
-use tidegate_inference::Admission;
+use tidegate_inference::{Admission, Management};
 use tidegate_telemetry::{AccessLog, Telemetry};
 
 pub use config::IngressConfig;
@@ -55,6 +56,7 @@ use crate::request_id::RequestIds;
 pub struct Ingress<A> {
     config: IngressConfig,
     admission: Arc<A>,
+    management: Arc<dyn Management>,
     telemetry: Arc<Telemetry>,
     access: AccessLog,
     drain: Drain,
@@ -68,6 +70,7 @@ impl<A: Admission> Ingress<A> {
     pub fn new(
         config: IngressConfig,
         admission: Arc<A>,
+        management: Arc<dyn Management>,
         telemetry: Arc<Telemetry>,
         access: AccessLog,
         drain: Drain,
@@ -79,6 +82,7 @@ impl<A: Admission> Ingress<A> {
             reflection: Reflection::new(),
             config,
             admission,
+            management,
             telemetry,
             access,
             drain,

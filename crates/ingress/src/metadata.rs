@@ -17,7 +17,7 @@ use crate::reply::{self, Reply};
 use crate::route::Target;
 use crate::status::Contract;
 
-/// Triton's names for what is honoured here.
+/// Triton's names for what is always honoured here.
 const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "classification", "schedule_policy"];
 
 impl<A: Admission> Ingress<A> {
@@ -30,9 +30,9 @@ impl<A: Admission> Ingress<A> {
         !self.drain.is_draining() && self.admission.catalog().ready
     }
 
-    /// Triton's names for what is honoured here.
+    /// Triton's names for what is honoured here and now.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = &'static str> {
-        EXTENSIONS.into_iter()
+        EXTENSIONS.into_iter().chain(self.config.management.then_some("model_repository"))
     }
 
     pub(crate) fn ready(&self) -> Reply<A::Admitted> {

@@ -19,6 +19,7 @@ pub enum Endpoint<'p> {
     ModelMetadata(Target<'p>),
     ModelReady(Target<'p>),
     Infer(Target<'p>),
+    Repository(RepositoryCall<'p>),
     TfsStatus(Target<'p>),
     TfsMetadata(Target<'p>),
     TfsPredict(Target<'p>),
@@ -27,6 +28,14 @@ pub enum Endpoint<'p> {
     /// A browser's preflight question to a TensorFlow path.
     TfsOptions,
     Predict,
+}
+
+/// A call of Triton's model repository extension, with the model's name, decoded but not looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepositoryCall<'p> {
+    Index,
+    Load(Cow<'p, str>),
+    Unload(Cow<'p, str>),
 }
 
 /// A model as a path names it, decoded but not looked up.
@@ -89,11 +98,48 @@ fn open_inference<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
         "/health/ready" => Endpoint::Ready,
         "/models" => Endpoint::ModelList,
         _ => {
+            if let Some(rest) = rest.strip_prefix("/repository/") {
+                return repository(method, rest);
+            }
             let rest = rest.strip_prefix("/models/").ok_or_else(|| not_found(contract))?;
             return open_inference_model(method, rest);
         }
     };
     only_get(method, endpoint, contract)
+}
+
+/// `[REPOSITORY/]index`, `[REPOSITORY/]models/M/load`, `[REPOSITORY/]models/M/unload`. As in Triton, a
+/// repository that is named makes no difference to the index, and is refused by the others.
+fn repository<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
+    let contract = Contract::OpenInference;
+    let parts: Vec<&str> = rest.splitn(5, '/').collect();
+    if parts.contains(&"") {
+        return Err(not_found(contract));
+    }
+    let (is_named, model, action) = match parts[..] {
+        ["index"] | [_, "index"] => {
+            return only_post(method, Endpoint::Repository(RepositoryCall::Index), contract);
+        }
+        ["models", model, action] => (false, model, action),
+        [_, "models", model, action] => (true, model, action),
+        _ => return Err(not_found(contract)),
+    };
+    let model = decoded(model).ok_or_else(|| not_found(contract))?;
+    let call = match action {
+        "load" => RepositoryCall::Load(model),
+        "unload" => RepositoryCall::Unload(model),
+        _ => return Err(not_found(contract)),
+    };
+    let endpoint = only_post(method, Endpoint::Repository(call), contract)?;
+    if is_named {
+        let message = "'repository_name' specification is not supported".into();
+        return Err(NoRoute {
+            status: StatusCode::NOT_IMPLEMENTED,
+            message,
+            ..not_found(contract)
+        });
+    }
+    Ok(endpoint)
 }
 
 /// `M[/versions/V][/infer|/ready]`

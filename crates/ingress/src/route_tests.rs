@@ -53,6 +53,37 @@ fn open_inference_paths_are_known() {
 }
 
 #[test]
+fn the_repositorys_paths_may_name_one_and_only_the_index_does_not_mind() {
+    let call = |path| post(path).unwrap();
+    for path in ["/v2/repository/index", "/v2/repository/mine/index"] {
+        assert_eq!(call(path), Endpoint::Repository(RepositoryCall::Index), "{path}");
+        assert_eq!(refusal(get(path)), (405, "Method Not Allowed".to_owned()), "{path}");
+    }
+    let load = Endpoint::Repository(RepositoryCall::Load("a b".into()));
+    assert_eq!(call("/v2/repository/models/a%20b/load"), load);
+    let unload = Endpoint::Repository(RepositoryCall::Unload("m".into()));
+    assert_eq!(call("/v2/repository/models/m/unload"), unload);
+    for path in ["/v2/repository/mine/models/m/load", "/v2/repository/mine/models/m/unload"] {
+        let unsupported = "'repository_name' specification is not supported";
+        assert_eq!(refusal(post(path)), (501, unsupported.to_owned()));
+        assert_eq!(refusal(get(path)).0, 405);
+    }
+    for path in [
+        "/v2/repository",
+        "/v2/repository/",
+        "/v2/repository//index",
+        "/v2/repository/models/m",
+        "/v2/repository/models//load",
+        "/v2/repository/models/m/reload",
+        "/v2/repository/models/m/load/",
+        "/v2/repository/a/b/models/m/load",
+        "/v2/repository/models/%ff/load",
+    ] {
+        assert_eq!(refusal(post(path)), (404, "Not Found".to_owned()), "{path}");
+    }
+}
+
+#[test]
 fn open_inference_calls_unknown_paths_not_found() {
     for path in [
         "/v2/",

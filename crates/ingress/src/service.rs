@@ -69,6 +69,7 @@ impl<A: Admission> Ingress<A> {
                 return self.infer(exchange, Format::TensorFlow, target).await;
             }
             Endpoint::Predict => return self.predict(exchange).await,
+            Endpoint::Repository(call) => return Box::pin(self.repository(exchange, call)).await,
             Endpoint::Live => self.live(),
             Endpoint::Ready => self.ready(),
             Endpoint::ServerMetadata => self.server_metadata(),
@@ -115,7 +116,7 @@ impl<A: Admission> Ingress<A> {
 }
 
 /// Ends an exchange that does not care for its body.
-async fn finish<P>(exchange: Exchange<'_>, reply: Reply<P>) -> Reply<P> {
+pub(crate) async fn finish<P>(exchange: Exchange<'_>, reply: Reply<P>) -> Reply<P> {
     if body::discard(exchange.body, exchange.parts, exchange.activity).await {
         reply
     } else {

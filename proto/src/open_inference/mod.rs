@@ -14,6 +14,7 @@ mod head;
 mod metadata;
 mod parameters;
 mod reply;
+mod repository;
 mod request;
 mod response;
 
@@ -28,6 +29,7 @@ pub use metadata::{
 };
 pub(crate) use parameters::refuse_shared_memory;
 pub use reply::{Reply, RequestedOutput};
+pub use repository::{decode_index, decode_load, decode_unload, index, index_state};
 pub use request::{InferRequest, decode_infer};
 pub(crate) use response::classified;
 pub use response::{Encoded, encode_infer};

@@ -113,6 +113,7 @@ fn what_the_file_says_is_used() {
 [data]
 address = "127.0.0.1:1"
 server_timing = false
+management = true
 [admin]
 address = "[::1]:2"
 [state]
@@ -137,6 +138,7 @@ worker_threads = 3
     assert_eq!(config.data_address, "127.0.0.1:1".parse().unwrap());
     assert_eq!(config.admin_address, "[::1]:2".parse().unwrap());
     assert!(!config.ingress.server_timing);
+    assert!(config.ingress.management);
     assert_eq!(config.control.state_file, Path::new("/var/lib/tidegate/state.json"));
     assert_eq!(config.ingress.max_body_size, 1 << 20);
     assert_eq!(config.limits.max_requests_in_flight, 7);

@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tidegate_inference::Management;
 use tidegate_ingress::{Drain, Ingress, IngressConfig, IoThreads, Rounds};
 use tidegate_telemetry::{AccessLog, AccessSampling, Telemetry};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::manager::Manager;
 use crate::mock::{Behaviour, Mock};
 
 /// Nothing in these tests may take longer; a test that waits for it has failed.
@@ -26,6 +28,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Server {
     pub address: SocketAddr,
     pub mock: Arc<Mock>,
+    pub manager: Arc<Manager>,
     pub telemetry: Arc<Telemetry>,
     pub drain: Drain,
     serving: JoinHandle<()>,
@@ -43,8 +46,16 @@ impl Server {
         let telemetry = Telemetry::new();
         let drain = Drain::new();
         let access = AccessLog::new(AccessSampling::ALL);
-        let ingress =
-            Ingress::new(config, Arc::clone(&mock), Arc::clone(&telemetry), access, drain.clone());
+        let manager = Arc::<Manager>::default();
+        let management: Arc<dyn Management> = Arc::<Manager>::clone(&manager);
+        let ingress = Ingress::new(
+            config,
+            Arc::clone(&mock),
+            management,
+            Arc::clone(&telemetry),
+            access,
+            drain.clone(),
+        );
         let listener = tidegate_ingress::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let log = tracing::dispatcher::get_default(Clone::clone);
@@ -53,7 +64,7 @@ impl Server {
         let two = NonZeroUsize::new(2).unwrap();
         let threads = IoThreads::start(two, Rounds::starting(same_log)).unwrap();
         let serving = tokio::spawn(ingress.serve(listener, threads));
-        Self { address, mock, telemetry, drain, serving }
+        Self { address, mock, manager, telemetry, drain, serving }
     }
 
     /// With defaults and one model, `m`, that echoes.

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
 mod client;
+mod manager;
 mod mock;
 
 mod access;
@@ -15,4 +16,5 @@ mod grpc;
 mod lifetimes;
 mod limits;
 mod paths;
+mod repository;
 mod timeouts;
