@@ -54,7 +54,8 @@ impl ControlPlane {
             let (tell, told) = oneshot::channel();
             let work = move || {
                 let outcome = wish(&control);
-                drop(turn);
+                // Who hears the answer may open the same state again.
+                drop((control, turn));
                 // Whoever has hung up does not want to know.
                 let _ = tell.send(outcome);
             };

@@ -1,13 +1,14 @@
 //! The admin API: JSON over HTTP on its own port, for operators, probes and scrapers. All models and
-//! their states, weights, labels; `/livez`, `/readyz`, `/metrics`.
+//! their states, weights, labels; loading and unloading; `/livez`, `/readyz`, `/metrics`.
 //!
-//! There are no credentials here: whoever reaches the port may move traffic, so it listens on the
+//! There are no credentials here: whoever reaches the port may move traffic and unload models, so it listens on the
 //! loopback address unless told otherwise, and a browser page from elsewhere is turned away.
 
 mod body;
 mod connections;
 mod document;
 mod health;
+mod management;
 mod models;
 mod origin;
 mod refusal;
@@ -20,7 +21,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::http::{Method, Uri};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router, middleware};
 use serde_json::{Value, json};
 use tidegate_telemetry::Telemetry;
@@ -75,6 +76,8 @@ fn routes(state: AdminState) -> Router {
         .route("/metrics", get(health::metrics))
         .route("/admin/v1/models", get(models::list))
         .route("/admin/v1/models/{model}", get(models::show))
+        .route("/admin/v1/models/{model}/load", post(management::load))
+        .route("/admin/v1/models/{model}/unload", post(management::unload))
         .route("/admin/v1/models/{model}/weights", get(traffic::weights).put(traffic::set_weights))
         .route(
             "/admin/v1/models/{model}/labels/{label}",
@@ -95,6 +98,8 @@ async fn index() -> Json<Value> {
             "/metrics": "GET: Prometheus text",
             "/admin/v1/models": "GET: models, versions, states",
             "/admin/v1/models/{model}": "GET",
+            "/admin/v1/models/{model}/load": "POST: looks into the repository again and loads what is there",
+            "/admin/v1/models/{model}/unload": "POST",
             "/admin/v1/models/{model}/weights": "GET, PUT {\"weights\": {\"blue\": 90, \"2\": 10}}",
             "/admin/v1/models/{model}/labels/{label}": "PUT {\"version\": 2}, DELETE",
         },

@@ -5,6 +5,7 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
+use tidegate_inference::{Error, ErrorKind};
 
 use super::document;
 use crate::ChangeError;
@@ -59,6 +60,20 @@ impl From<ChangeError> for Refusal {
             },
             ChangeError::NotSaved(_) => Self::internal(message),
         }
+    }
+}
+
+/// Of loads and unloads; what the data port answers for the same errors is for `ingress` to say.
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let status = match error.kind() {
+            ErrorKind::UnknownModel => StatusCode::NOT_FOUND,
+            ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
+            ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
+            ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, error.message())
     }
 }
 

@@ -19,7 +19,7 @@ struct Api {
     opened: Opened,
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
-    _site: Site,
+    site: Site,
 }
 
 struct Answer {
@@ -68,7 +68,7 @@ impl Api {
         let server = tokio::spawn(server.serve(listener, async {
             let _ = stopped.await;
         }));
-        Self { address, ready, opened, stop, server, _site: site }
+        Self { address, ready, opened, stop, server, site }
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
@@ -91,6 +91,10 @@ impl Api {
 
     async fn get(&self, path: &str) -> Answer {
         self.send("GET", path, &[], "").await
+    }
+
+    async fn post(&self, path: &str) -> Answer {
+        self.send("POST", path, &[], "").await
     }
 
     async fn put(&self, path: &str, body: &str) -> Answer {
@@ -195,6 +199,29 @@ async fn labels_are_made_moved_and_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn models_are_unloaded_and_loaded_and_answered_with_what_became_of_them() {
+    let api = Api::start().await;
+    let states = |answer: &Answer| {
+        let document = answer.json();
+        let versions = document["versions"].as_array().unwrap().iter();
+        versions.map(|version| version["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let unloaded = api.post(&format!("{MODEL}/unload")).await;
+    assert_eq!((unloaded.status, states(&unloaded)), (200, vec!["unloaded".to_owned(); 3]));
+    assert_eq!(unloaded.json()["versions"][0]["reason"], json!("unloaded"));
+    let (status, message) = api.post(&format!("{MODEL}/load")).await.error();
+    assert_eq!((status, &*message), (400, "failed to load 'digits', version 3: as it says"));
+    api.site.write("digits/3/model.onnx", "mended");
+    let loaded = api.post(&format!("{MODEL}/load")).await;
+    assert_eq!((loaded.status, states(&loaded)), (200, vec!["ready".to_owned(); 3]));
+    for verb in ["load", "unload"] {
+        let (status, message) = api.post(&format!("/admin/v1/models/dogits/{verb}")).await.error();
+        assert_eq!(status, 404);
+        assert!(message.starts_with(&format!("failed to {verb} 'dogits', no such model")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_refusal_is_json_and_names_the_fault() {
     let api = Api::start().await;
     let label = format!("{MODEL}/labels/blue");
@@ -233,6 +260,8 @@ async fn a_page_from_elsewhere_may_not_move_traffic() {
     let api = Api::start().await;
     let body = r#"{"weights": {"1": 1}}"#;
     for origin in ["origin: http://evil.example", "origin: null"] {
+        let unload = api.send("POST", &format!("{MODEL}/unload"), &[origin], "").await;
+        assert_eq!(unload.error().0, 403);
         assert_eq!(api.send("PUT", WEIGHTS, &[origin], body).await.error().0, 403);
         assert_eq!(api.send("GET", WEIGHTS, &[origin], "").await.status, 200);
     }
