@@ -24,5 +24,6 @@ mod departed;
 mod errors;
 mod leaving;
 mod loadtest;
+mod management;
 mod readme;
 mod scenarios;

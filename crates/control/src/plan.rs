@@ -13,6 +13,9 @@ use crate::model_set::{Model, ModelSet};
 use crate::weights::listed;
 use crate::{ControlPlane, Repository, VersionFolder, initial};
 
+/// Models that one reload may list.
+const MAX_WANTED: usize = 1000;
+
 type Folders = BTreeMap<Version, VersionFolder>;
 
 pub struct Plan {
@@ -48,6 +51,12 @@ impl ControlPlane {
     /// # Errors
     /// [`ErrorKind::InvalidArgument`] with all that is wrong.
     pub(crate) fn plan_reload(&self, wanted: &[WantedModel]) -> Result<Vec<Plan>> {
+        if wanted.len() > MAX_WANTED {
+            let got = wanted.len();
+            return Err(Error::invalid(format!(
+                "{got} models are listed, expected at most {MAX_WANTED}"
+            )));
+        }
         let (mut plans, mut faults): (Vec<Plan>, Vec<String>) = (Vec::new(), Vec::new());
         for wanted in wanted {
             match self.plan_wanted(wanted)? {
@@ -76,7 +85,7 @@ impl ControlPlane {
     ) -> Result<Plan, String> {
         let folder = self.config.repository.join(model.as_str());
         if let Some(base_path) = wanted.base_path.as_deref().filter(|path| !path.is_empty()) {
-            check_base_path(Path::new(base_path), &folder)?;
+            check_base_path(base_path, &folder)?;
         }
         let chosen = wanted.versions.choose(&found.keys().copied().collect())?;
         for (label, version) in &wanted.labels {
@@ -177,8 +186,8 @@ impl Plan {
     }
 }
 
-fn check_base_path(asked: &Path, folder: &Path) -> Result<(), String> {
-    let same = asked
+fn check_base_path(asked: &str, folder: &Path) -> Result<(), String> {
+    let same = Path::new(asked)
         .canonicalize()
         .is_ok_and(|asked| folder.canonicalize().is_ok_and(|folder| asked == folder));
     if same {
@@ -186,7 +195,7 @@ fn check_base_path(asked: &Path, folder: &Path) -> Result<(), String> {
     }
     Err(format!(
         "base_path '{}' is not its folder in the model repository, which is '{}'",
-        asked.display(),
+        shown(asked),
         folder.display()
     ))
 }
@@ -196,6 +205,6 @@ fn no_such_model() -> String {
 }
 
 /// What came, short enough for an answer.
-pub fn shown(name: &str) -> &str {
-    name.char_indices().nth(64).map_or(name, |(end, _)| &name[..end])
+pub fn shown(text: &str) -> &str {
+    text.char_indices().nth(256).map_or(text, |(end, _)| &text[..end])
 }

@@ -115,6 +115,7 @@ fn log_effective(config: &Config) {
         instances = defaults.instances,
         intra_op_threads = defaults.intra_op_threads,
         models_configured = control.models.len(),
+        management = ingress.management,
         max_body_bytes = ingress.max_body_size,
         request_timeout_ms = millis(ingress.request_timeout),
         max_requests_in_flight = limits.max_requests_in_flight,

@@ -91,6 +91,9 @@ pub struct WantedModel {
     pub labels: BTreeMap<Label, Version>,
 }
 
+/// Mistakes that are told of one list of versions.
+const MAX_SHOWN: usize = 8;
+
 /// Which of the versions in a model's folder are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum VersionPolicy {
@@ -113,7 +116,8 @@ impl VersionPolicy {
                 Err("its version policy names no version".to_owned())
             }
             Self::Specific(named) => {
-                let missing: Vec<_> = named.difference(there).map(Version::to_string).collect();
+                let missing = named.difference(there).take(MAX_SHOWN);
+                let missing: Vec<_> = missing.map(Version::to_string).collect();
                 if missing.is_empty() {
                     return Ok(named.clone());
                 }
