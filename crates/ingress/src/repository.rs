@@ -3,13 +3,11 @@
 
 use bytes::Bytes;
 use http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tidegate_inference::{Admission, Deadline, Error, ErrorKind};
-use tidegate_proto::{JsonLimits, open_inference};
-use tokio::time::timeout_at;
+use tidegate_inference::{Admission, Deadline, Error, ErrorKind, Permit};
+use tidegate_proto::{DecodeError, JsonLimits, open_inference};
 
 use crate::Ingress;
-use crate::body::BodyBounds;
+use crate::body::{self, BodyBounds, Unreadable};
 use crate::encoding::Encoding;
 use crate::failure::Failure;
 use crate::infer::Exchange;
@@ -31,7 +29,12 @@ impl<A: Admission> Ingress<A> {
     ) -> Reply<A::Admitted> {
         let reply = match self.repository_answer(&mut exchange, call).await {
             Ok(body) => reply::json(StatusCode::OK, body),
-            Err(failure) => reply::failure(CONTRACT, failure),
+            Err(Unreadable::Failed(failure)) => reply::failure(CONTRACT, failure),
+            // Nobody reads this.
+            Err(Unreadable::Gone) => {
+                let gone = failed(Error::invalid("the request body broke off"));
+                reply::failure(CONTRACT, gone)
+            }
         };
         finish(exchange, reply).await
     }
@@ -41,29 +44,26 @@ impl<A: Admission> Ingress<A> {
         &self,
         exchange: &mut Exchange<'_>,
         call: RepositoryCall<'_>,
-    ) -> Result<Bytes, Failure> {
-        let limits = JsonLimits { max_depth: self.config.max_json_depth };
-        let in_body = |error| Failure::in_body(CONTRACT, error);
+    ) -> Result<Bytes, Unreadable> {
         if call == RepositoryCall::Index {
-            let body = self.small_body(exchange, MAX_INDEX_BODY).await?;
-            let only_ready = open_inference::decode_index(&body, limits).map_err(in_body)?;
+            let decode = open_inference::decode_index;
+            let only_ready = self.asked(exchange, MAX_INDEX_BODY, decode).await?;
             return Ok(open_inference::index(&self.admission.catalog(), only_ready));
         }
-        self.may_manage().map_err(|error| Failure::of(CONTRACT, error))?;
-        let body = self.small_body(exchange, self.config.max_body_size).await?;
+        self.may_manage().map_err(failed)?;
+        let max_bytes = self.config.max_body_size;
         let done = match call {
             RepositoryCall::Index => Ok(()),
             RepositoryCall::Load(model) => {
-                let request = open_inference::decode_load(&body, limits).map_err(in_body)?;
-                drop(body);
+                let request = self.asked(exchange, max_bytes, open_inference::decode_load).await?;
                 self.management.load(model.into_owned(), request).await
             }
             RepositoryCall::Unload(model) => {
-                open_inference::decode_unload(&body, limits).map_err(in_body)?;
+                self.asked(exchange, max_bytes, open_inference::decode_unload).await?;
                 self.management.unload(model.into_owned()).await
             }
         };
-        done.map(|()| Bytes::new()).map_err(|error| Failure::of(CONTRACT, error))
+        Ok(done.map(|()| Bytes::new()).map_err(failed)?)
     }
 
     /// Whether callers of the data port may change what is served.
@@ -80,46 +80,37 @@ impl<A: Admission> Ingress<A> {
         ))
     }
 
-    /// The body of a request that holds no permit: whole, inflated, within its time and so many bytes.
-    async fn small_body(
+    /// What the body asks for. A permit is held while there is a body, and not while that is done: a load may
+    /// take minutes.
+    async fn asked<T>(
         &self,
         exchange: &mut Exchange<'_>,
         max_bytes: usize,
-    ) -> Result<Bytes, Failure> {
-        let until = Deadline::after(exchange.received, self.config.body_read_timeout);
+        decode: impl FnOnce(&[u8], JsonLimits) -> Result<T, DecodeError>,
+    ) -> Result<T, Unreadable> {
         let bounds = BodyBounds {
             max_bytes,
             binary_at: 0,
             received: exchange.received,
-            until,
+            until: Deadline::after(exchange.received, self.config.body_read_timeout),
             contract: CONTRACT,
         };
-        bounds.declared(&exchange.body)?;
+        let declared = bounds.declared(&exchange.body)?;
         let encoding = Encoding::of(&exchange.parts.headers, CONTRACT)?;
-        let whole = Limited::new(&mut exchange.body, max_bytes).collect();
-        let until = tokio::time::Instant::from_std(until.instant());
-        let body = match timeout_at(until, whole).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let message = format!("request body exceeds the maximum of {max_bytes} bytes");
-                return Err(Failure::of(CONTRACT, Error::new(ErrorKind::TooLarge, message)));
-            }
-            // Nobody reads this.
-            Ok(Err(_)) => {
-                let error = Error::invalid("the request body broke off");
-                return Err(Failure::of(CONTRACT, error));
-            }
-            Err(_) => {
-                let allowed = self.config.body_read_timeout;
-                let message =
-                    format!("the request body did not arrive within {allowed:?} of its head");
-                let error = Error::new(ErrorKind::DeadlineExceeded, message);
-                return Err(Failure::of(CONTRACT, error).with_status(StatusCode::REQUEST_TIMEOUT));
-            }
-        };
-        let Some(encoding) = encoding else { return Ok(body) };
-        let inflate = move || encoding.inflate(&body, max_bytes);
-        let inflated = self.pool.run_aside(inflate).await.and_then(|inflated| inflated);
-        inflated.map_err(|error| Failure::of(CONTRACT, error))
+        let mut permit = self.admission.permit(declared.unwrap_or(0)).map_err(failed)?;
+        let mut body = body::read(&mut exchange.body, declared, &bounds, &mut permit).await?;
+        if let Some(encoding) = encoding {
+            let sent = body.len();
+            let inflate = move || encoding.inflate(&body, max_bytes);
+            body = self.pool.run_aside(inflate).await.map_err(failed)?.map_err(failed)?;
+            permit.grow(body.len().saturating_sub(sent)).map_err(failed)?;
+        }
+        let limits = JsonLimits { max_depth: self.config.max_json_depth };
+        let in_body = |error| Failure::in_body(CONTRACT, error);
+        Ok(decode(&body, limits).map_err(in_body)?)
     }
+}
+
+fn failed(error: Error) -> Failure {
+    Failure::of(CONTRACT, error)
 }

@@ -44,7 +44,8 @@ impl Opened {
         let received = Instant::now();
         let deadline = Deadline::after(received, Duration::from_secs(60));
         let model = model("digits");
-        self.router.admit(&RequestHead { model, selector, body_bytes: 0, received, deadline })
+        let head = RequestHead { model, selector, received, deadline };
+        self.router.admit(&head, self.router.permit(0)?)
     }
 
     /// Asks version 1.
