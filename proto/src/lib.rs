@@ -22,6 +22,7 @@ pub mod json;
 pub mod open_inference;
 pub mod predict;
 mod role;
+pub mod shared_memory;
 pub mod tensorflow_serving;
 mod values;
 

@@ -16,6 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use tidegate_inference::Signature;
+use tidegate_proto::shared_memory::NoRegions;
 use tidegate_proto::{JsonLimits, open_inference};
 
 use super::measure::{Arm, Case, Ways};
@@ -74,7 +75,7 @@ fn ways(numbers: usize, spell: Spell) -> Ways {
             floats.collect::<Result<Vec<f32>, _>>().expect("floats")
         }),
         Arm::new("Tidegate", move || {
-            open_inference::decode_infer(&ours, None, &signature, JsonLimits::default())
+            open_inference::decode_infer(&ours, None, &signature, JsonLimits::default(), &NoRegions)
                 .expect("a right body")
         }),
         Arm::new("sonic-rs, struct", move || {
@@ -119,8 +120,14 @@ mod tests {
         let scanned: Vec<f32> = list.split(',').map(|number| number.parse().unwrap()).collect();
         let body = body(100, &list);
         let signature = Signature { inputs: Vec::new(), outputs: Vec::new() };
-        let ours =
-            open_inference::decode_infer(&body, None, &signature, JsonLimits::default()).unwrap();
+        let ours = open_inference::decode_infer(
+            &body,
+            None,
+            &signature,
+            JsonLimits::default(),
+            &NoRegions,
+        )
+        .unwrap();
         let TensorData::Fixed(bytes) = ours.inputs[0].data() else { panic!("FP32 is fixed") };
         assert_eq!(
             bytes,

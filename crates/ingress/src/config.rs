@@ -2,6 +2,7 @@
 //! whoever composes the gateway's configuration gives every value a name there.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct IngressConfig {
     pub server_timing: bool,
     /// Callers may load, unload and reload models and change settings of the server.
     pub management: bool,
+    /// Where the keys of shared memory are looked up; absent, no memory is shared.
+    pub shared_memory: Option<PathBuf>,
     /// Large bodies that may be decoded, inflated or encoded at the same time.
     pub decode_threads: NonZeroUsize,
 }
@@ -52,6 +55,7 @@ impl Default for IngressConfig {
             triton_compat: false,
             server_timing: true,
             management: false,
+            shared_memory: None,
             decode_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName};
 use tidegate_inference::{Error, ModelName, Parameters, Result, Signature, Tensor, Version};
 use tidegate_proto::grpc::open_inference::Within;
 use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
+use tidegate_proto::shared_memory::Regions;
 use tidegate_proto::{DecodeError, JsonLimits, grpc, open_inference, predict, tensorflow_serving};
 
 use crate::failure::Failure;
@@ -83,6 +84,7 @@ impl Format {
         body: &Bytes,
         signature: &Signature,
         limits: JsonLimits,
+        regions: &dyn Regions,
     ) -> Result<Decoded, DecodeError> {
         let plain = |inputs, form| Decoded {
             inputs,
@@ -92,7 +94,8 @@ impl Format {
         };
         Ok(match self {
             Self::OpenInference(json_length) => {
-                let request = open_inference::decode_infer(body, json_length, signature, limits)?;
+                let request =
+                    open_inference::decode_infer(body, json_length, signature, limits, regions)?;
                 Decoded {
                     inputs: request.inputs,
                     outputs: request.reply.output_names(),
@@ -120,17 +123,19 @@ impl ReplyForm {
         model: &ModelName,
         version: Version,
         outputs: &[Tensor],
+        regions: &dyn Regions,
     ) -> Result<Encoded, Error> {
         let json = |body| Encoded { json_length: None, chunks: vec![body] };
         match self {
             Self::OpenInference(reply) => {
-                open_inference::encode_infer(model, version, reply, outputs)
+                open_inference::encode_infer(model, version, reply, outputs, regions)
             }
             Self::TensorFlow(form) => tensorflow_serving::encode_predict(*form, outputs).map(json),
             Self::Predict(samples) => predict::encode(*samples, outputs).map(json),
             Self::GrpcOpenInference(reply, within) => {
-                let chunks =
-                    grpc::open_inference::encode_infer(model, version, reply, outputs, *within)?;
+                let chunks = grpc::open_inference::encode_infer(
+                    model, version, reply, outputs, *within, regions,
+                )?;
                 Ok(Encoded { json_length: None, chunks })
             }
             Self::GrpcTensorFlow => {

@@ -27,6 +27,7 @@ use crate::reply::{self, Reply, ReplyBody};
 use crate::request_id::RequestId;
 use crate::route::Target;
 use crate::server_timing;
+use crate::shared_memory::regions;
 use crate::status::Contract;
 use crate::timeout;
 use crate::visit::{Unsettled, Visit};
@@ -220,8 +221,9 @@ impl<A: Admission> Ingress<A> {
         let signature = Arc::clone(admitted.signature());
         let limits = JsonLimits { max_depth: self.config.max_json_depth };
         let contract = format.contract();
+        let memory = self.shared_memory.clone();
         self.pool
-            .run(body.len(), move || format.decode(&body, &signature, limits))
+            .run(body.len(), move || format.decode(&body, &signature, limits, regions(&memory)))
             .await
             .map_err(|error| Failure::of(contract, error))?
             .map_err(|error| {
@@ -239,7 +241,9 @@ impl<A: Admission> Ingress<A> {
     ) -> Result<Encoded, Error> {
         let bytes = outputs.iter().map(Tensor::byte_size).sum();
         let (model, version) = (admitted.model().clone(), admitted.version());
-        self.pool.run(bytes, move || form.encode(&model, version, &outputs)).await?
+        let memory = self.shared_memory.clone();
+        let encode = move || form.encode(&model, version, &outputs, regions(&memory));
+        self.pool.run(bytes, encode).await?
     }
 
     fn answer(

@@ -23,6 +23,7 @@ mod infer;
 mod io_threads;
 mod mailbox;
 mod metadata;
+mod question;
 mod reply;
 mod repository;
 mod request_id;
@@ -30,6 +31,8 @@ pub mod route;
 mod server;
 mod server_timing;
 mod service;
+mod settings;
+mod shared_memory;
 mod socket;
 pub mod status;
 mod tensorflow;
@@ -51,6 +54,7 @@ use crate::connection::Http;
 use crate::decode_pool::DecodePool;
 use crate::grpc::Reflection;
 use crate::request_id::RequestIds;
+use crate::shared_memory::SharedMemory;
 
 /// The data port's server.
 pub struct Ingress<A> {
@@ -64,6 +68,7 @@ pub struct Ingress<A> {
     request_ids: RequestIds,
     http: Http,
     reflection: Reflection,
+    shared_memory: Option<Arc<SharedMemory>>,
 }
 
 impl<A: Admission> Ingress<A> {
@@ -80,6 +85,10 @@ impl<A: Admission> Ingress<A> {
             request_ids: RequestIds::new(),
             http: connection::http(&config),
             reflection: Reflection::new(),
+            shared_memory: config
+                .shared_memory
+                .clone()
+                .map(|directory| Arc::new(SharedMemory::new(directory, config.max_body_size))),
             config,
             admission,
             management,

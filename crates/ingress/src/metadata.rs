@@ -18,7 +18,8 @@ use crate::route::Target;
 use crate::status::Contract;
 
 /// Triton's names for what is always honoured here.
-const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "classification", "schedule_policy"];
+const EXTENSIONS: [&str; 4] =
+    ["binary_tensor_data", "classification", "logging", "schedule_policy"];
 
 impl<A: Admission> Ingress<A> {
     pub(crate) fn live(&self) -> Reply<A::Admitted> {
@@ -32,7 +33,9 @@ impl<A: Admission> Ingress<A> {
 
     /// Triton's names for what is honoured here and now.
     pub(crate) fn extensions(&self) -> impl Iterator<Item = &'static str> {
-        EXTENSIONS.into_iter().chain(self.config.management.then_some("model_repository"))
+        let management = self.config.management.then_some("model_repository");
+        let memory = self.shared_memory.is_some().then_some("system_shared_memory");
+        EXTENSIONS.into_iter().chain(management).chain(memory)
     }
 
     pub(crate) fn ready(&self) -> Reply<A::Admitted> {

@@ -2,21 +2,16 @@
 //! to change something has to be allowed, by `data.management`, because whoever reaches this port could.
 
 use bytes::Bytes;
-use http::StatusCode;
-use tidegate_inference::{Admission, Deadline, Error, ErrorKind, Permit};
-use tidegate_proto::{DecodeError, JsonLimits, open_inference};
+use tidegate_inference::{Admission, Error, ErrorKind};
+use tidegate_proto::open_inference;
 
 use crate::Ingress;
-use crate::body::{self, BodyBounds, Unreadable};
-use crate::encoding::Encoding;
-use crate::failure::Failure;
+use crate::body::Unreadable;
 use crate::infer::Exchange;
-use crate::reply::{self, Reply};
+use crate::question::{self, failed};
+use crate::reply::Reply;
 use crate::route::RepositoryCall;
 use crate::service::finish;
-use crate::status::Contract;
-
-const CONTRACT: Contract = Contract::OpenInference;
 
 /// Nobody needs more to ask for the index, and anybody may ask.
 const MAX_INDEX_BODY: usize = 64 << 10;
@@ -27,16 +22,8 @@ impl<A: Admission> Ingress<A> {
         mut exchange: Exchange<'_>,
         call: RepositoryCall<'_>,
     ) -> Reply<A::Admitted> {
-        let reply = match self.repository_answer(&mut exchange, call).await {
-            Ok(body) => reply::json(StatusCode::OK, body),
-            Err(Unreadable::Failed(failure)) => reply::failure(CONTRACT, failure),
-            // Nobody reads this.
-            Err(Unreadable::Gone) => {
-                let gone = failed(Error::invalid("the request body broke off"));
-                reply::failure(CONTRACT, gone)
-            }
-        };
-        finish(exchange, reply).await
+        let answer = self.repository_answer(&mut exchange, call).await;
+        finish(exchange, question::reply(answer)).await
     }
 
     /// Success is an answer without a body, but for the index.
@@ -79,38 +66,4 @@ impl<A: Admission> Ingress<A> {
             "models and settings cannot be changed over this port: data.management is off",
         ))
     }
-
-    /// What the body asks for. A permit is held while there is a body, and not while that is done: a load may
-    /// take minutes.
-    async fn asked<T>(
-        &self,
-        exchange: &mut Exchange<'_>,
-        max_bytes: usize,
-        decode: impl FnOnce(&[u8], JsonLimits) -> Result<T, DecodeError>,
-    ) -> Result<T, Unreadable> {
-        let bounds = BodyBounds {
-            max_bytes,
-            binary_at: 0,
-            received: exchange.received,
-            until: Deadline::after(exchange.received, self.config.body_read_timeout),
-            contract: CONTRACT,
-        };
-        let declared = bounds.declared(&exchange.body)?;
-        let encoding = Encoding::of(&exchange.parts.headers, CONTRACT)?;
-        let mut permit = self.admission.permit(declared.unwrap_or(0)).map_err(failed)?;
-        let mut body = body::read(&mut exchange.body, declared, &bounds, &mut permit).await?;
-        if let Some(encoding) = encoding {
-            let sent = body.len();
-            let inflate = move || encoding.inflate(&body, max_bytes);
-            body = self.pool.run_aside(inflate).await.map_err(failed)?.map_err(failed)?;
-            permit.grow(body.len().saturating_sub(sent)).map_err(failed)?;
-        }
-        let limits = JsonLimits { max_depth: self.config.max_json_depth };
-        let in_body = |error| Failure::in_body(CONTRACT, error);
-        Ok(decode(&body, limits).map_err(in_body)?)
-    }
-}
-
-fn failed(error: Error) -> Failure {
-    Failure::of(CONTRACT, error)
 }

@@ -20,6 +20,8 @@ pub enum Endpoint<'p> {
     ModelReady(Target<'p>),
     Infer(Target<'p>),
     Repository(RepositoryCall<'p>),
+    SharedMemory(MemoryKind, MemoryCall<'p>),
+    Settings(SettingsCall<'p>),
     TfsStatus(Target<'p>),
     TfsMetadata(Target<'p>),
     TfsPredict(Target<'p>),
@@ -36,6 +38,31 @@ pub enum RepositoryCall<'p> {
     Index,
     Load(Cow<'p, str>),
     Unload(Cow<'p, str>),
+}
+
+/// A call of the logging or the trace extension; of traces perhaps with a model's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsCall<'p> {
+    Log,
+    ChangeLog,
+    Trace(Option<Cow<'p, str>>),
+    ChangeTrace(Option<Cow<'p, str>>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoryKind {
+    System,
+    Cuda,
+}
+
+/// A call of the shared memory extension, with the region's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MemoryCall<'p> {
+    /// Of one region, or of all.
+    Status(Option<Cow<'p, str>>),
+    Register(Cow<'p, str>),
+    /// One region, or all.
+    Unregister(Option<Cow<'p, str>>),
 }
 
 /// A model as a path names it, decoded but not looked up.
@@ -97,9 +124,14 @@ fn open_inference<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
         "/health/live" => Endpoint::Live,
         "/health/ready" => Endpoint::Ready,
         "/models" => Endpoint::ModelList,
+        "/logging" => return log_settings(method),
+        "/trace/setting" => return trace_settings(method, None),
         _ => {
             if let Some(rest) = rest.strip_prefix("/repository/") {
                 return repository(method, rest);
+            }
+            if let Some((kind, rest)) = memory_kind(rest) {
+                return shared_memory(method, kind, rest);
             }
             let rest = rest.strip_prefix("/models/").ok_or_else(|| not_found(contract))?;
             return open_inference_model(method, rest);
@@ -142,6 +174,56 @@ fn repository<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
     Ok(endpoint)
 }
 
+fn log_settings<'p>(method: &Method) -> Routed<'p> {
+    let call = if is_get(method) { SettingsCall::Log } else { SettingsCall::ChangeLog };
+    settings(method, call)
+}
+
+fn trace_settings<'p>(method: &Method, model: Option<Cow<'p, str>>) -> Routed<'p> {
+    let call = match is_get(method) {
+        true => SettingsCall::Trace(model),
+        false => SettingsCall::ChangeTrace(model),
+    };
+    settings(method, call)
+}
+
+fn settings<'p>(method: &Method, call: SettingsCall<'p>) -> Routed<'p> {
+    if is_get(method) || *method == Method::POST {
+        return Ok(Endpoint::Settings(call));
+    }
+    Err(wrong_method(Contract::OpenInference, "GET, HEAD, POST"))
+}
+
+fn memory_kind(rest: &str) -> Option<(MemoryKind, &str)> {
+    let system = rest.strip_prefix("/systemsharedmemory/");
+    let cuda = || rest.strip_prefix("/cudasharedmemory/").map(|rest| (MemoryKind::Cuda, rest));
+    system.map(|rest| (MemoryKind::System, rest)).or_else(cuda)
+}
+
+/// `[region/R/]status`, `region/R/register`, `[region/R/]unregister`.
+fn shared_memory<'p>(method: &Method, kind: MemoryKind, rest: &'p str) -> Routed<'p> {
+    let contract = Contract::OpenInference;
+    let (region, action) = match rest.strip_prefix("region/") {
+        None => (None, rest),
+        Some(rest) => {
+            let (region, action) = rest.split_once('/').ok_or_else(|| not_found(contract))?;
+            let region = decoded(region).filter(|region| !region.is_empty());
+            (Some(region.ok_or_else(|| not_found(contract))?), action)
+        }
+    };
+    let endpoint = |call| Endpoint::SharedMemory(kind, call);
+    match (action, region) {
+        ("status", region) => only_get(method, endpoint(MemoryCall::Status(region)), contract),
+        ("register", Some(region)) => {
+            only_post(method, endpoint(MemoryCall::Register(region)), contract)
+        }
+        ("unregister", region) => {
+            only_post(method, endpoint(MemoryCall::Unregister(region)), contract)
+        }
+        _ => Err(not_found(contract)),
+    }
+}
+
 /// `M[/versions/V][/infer|/ready]`
 fn open_inference_model<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
     let contract = Contract::OpenInference;
@@ -164,6 +246,11 @@ fn open_inference_model<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
         })?;
         selector = VersionSelector::Version(version);
         action = parts.next();
+    } else if action == Some("trace") {
+        return match (parts.next(), parts.next()) {
+            (Some("setting"), None) => trace_settings(method, Some(model)),
+            _ => Err(not_found(contract)),
+        };
     }
     if parts.next().is_some() {
         return Err(not_found(contract));

@@ -84,6 +84,37 @@ fn the_repositorys_paths_may_name_one_and_only_the_index_does_not_mind() {
 }
 
 #[test]
+fn settings_are_read_and_changed_at_the_same_path() {
+    use SettingsCall::{ChangeLog, ChangeTrace, Log, Trace};
+    assert_eq!(get("/v2/logging"), Ok(Endpoint::Settings(Log)));
+    assert_eq!(post("/v2/logging"), Ok(Endpoint::Settings(ChangeLog)));
+    assert_eq!(get("/v2/trace/setting"), Ok(Endpoint::Settings(Trace(None))));
+    let of_m = Endpoint::Settings(ChangeTrace(Some("m".into())));
+    assert_eq!(post("/v2/models/m/trace/setting"), Ok(of_m));
+    assert_eq!(refusal(route(&Method::PUT, "/v2/logging")).0, 405);
+    assert_eq!(refusal(get("/v2/models/m/trace")).0, 404);
+    assert_eq!(refusal(get("/v2/models/m/trace/setting/x")).0, 404);
+}
+
+#[test]
+fn shared_memory_is_asked_of_one_region_or_of_all() {
+    use MemoryCall::{Register, Status, Unregister};
+    let system = |call| Ok(Endpoint::SharedMemory(MemoryKind::System, call));
+    assert_eq!(get("/v2/systemsharedmemory/status"), system(Status(None)));
+    let one = get("/v2/systemsharedmemory/region/a%20b/status");
+    assert_eq!(one, system(Status(Some("a b".into()))));
+    assert_eq!(post("/v2/systemsharedmemory/region/r/register"), system(Register("r".into())));
+    assert_eq!(post("/v2/systemsharedmemory/unregister"), system(Unregister(None)));
+    let cuda = Endpoint::SharedMemory(MemoryKind::Cuda, Unregister(Some("r".into())));
+    assert_eq!(post("/v2/cudasharedmemory/region/r/unregister"), Ok(cuda));
+    assert_eq!(refusal(post("/v2/systemsharedmemory/status")).0, 405);
+    for path in ["register", "region//register", "region/r", "region/r/status/x", ""] {
+        let path = format!("/v2/systemsharedmemory/{path}");
+        assert_eq!(refusal(post(&path)).0, 404, "{path}");
+    }
+}
+
+#[test]
 fn open_inference_calls_unknown_paths_not_found() {
     for path in [
         "/v2/",

@@ -69,6 +69,10 @@ impl<A: Admission> Ingress<A> {
                 return self.infer(exchange, Format::TensorFlow, target).await;
             }
             Endpoint::Predict => return self.predict(exchange).await,
+            Endpoint::SharedMemory(kind, call) => {
+                return Box::pin(self.shared_memory(exchange, kind, call)).await;
+            }
+            Endpoint::Settings(call) => return Box::pin(self.settings(exchange, call)).await,
             Endpoint::Repository(call) => return Box::pin(self.repository(exchange, call)).await,
             Endpoint::Live => self.live(),
             Endpoint::Ready => self.ready(),

@@ -8,6 +8,8 @@ use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::log_level::{self, LogLevel};
+
 /// What is logged, in the usual directives: `info`, or `warn,tidegate::access=info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
@@ -32,6 +34,10 @@ impl LogFilter {
         &self.0
     }
 
+    fn own_filter(&self) -> EnvFilter {
+        EnvFilter::builder().parse_lossy(&self.0)
+    }
+
     /// ONNX Runtime tells much about itself at `info`; it is asked for warnings unless named.
     fn env_filter(&self) -> EnvFilter {
         EnvFilter::builder().parse_lossy(format!("ort=warn,{}", self.0))
@@ -49,21 +55,37 @@ impl Default for LogFilter {
 /// # Errors
 /// When the process already has a subscriber.
 pub fn init_logging(config: &LogConfig) -> Result<(), impl std::error::Error + use<>> {
-    tracing::subscriber::set_global_default(subscriber(&config.filter, io::stderr))
+    let (subscriber, put) = subscriber(&config.filter, io::stderr);
+    tracing::subscriber::set_global_default(subscriber)?;
+    let level = LogLevel::of(config.filter.own_filter().max_level_hint());
+    log_level::install(level, put);
+    Ok::<_, tracing::subscriber::SetGlobalDefaultError>(())
 }
 
-fn subscriber<W>(filter: &LogFilter, writer: W) -> impl Subscriber + use<W>
+/// What writes the log, and what changes its level.
+fn subscriber<W>(
+    filter: &LogFilter,
+    writer: W,
+) -> (impl Subscriber + use<W>, impl Fn(LogLevel) -> Result<(), String> + Send + Sync + use<W>)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
         .with_env_filter(filter.env_filter())
         .with_writer(writer)
-        .finish()
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    let put = move |level: LogLevel| {
+        let all = LogFilter(level.as_str().to_owned());
+        // Whoever wants less than warnings wants less of ONNX Runtime's, too.
+        let filter = if level < LogLevel::Warn { all.own_filter() } else { all.env_filter() };
+        handle.reload(filter).map_err(|error| error.to_string())
+    };
+    (builder.finish(), put)
 }
 
 #[cfg(test)]
@@ -94,7 +116,7 @@ mod tests {
     fn logged(filter: &str, log: impl FnOnce()) -> Vec<Value> {
         let lines = Lines::default();
         let writer = lines.clone();
-        let subscriber = subscriber(&LogFilter::new(filter).unwrap(), move || writer.clone());
+        let (subscriber, _) = subscriber(&LogFilter::new(filter).unwrap(), move || writer.clone());
         tracing::subscriber::with_default(subscriber, log);
         let bytes = lines.0.lock().unwrap();
         let text = str::from_utf8(&bytes).unwrap();
@@ -114,6 +136,24 @@ mod tests {
             request_bytes: 10,
             response_bytes: 20,
         }
+    }
+
+    #[test]
+    fn the_level_can_be_changed_while_the_log_is_written() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let filter = LogFilter::new("warn").unwrap();
+        assert_eq!(LogLevel::of(filter.own_filter().max_level_hint()), LogLevel::Warn);
+        let (subscriber, put) = subscriber(&filter, move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!("one");
+            put(LogLevel::Debug).unwrap();
+            tracing::debug!("two");
+            put(LogLevel::Off).unwrap();
+            tracing::error!("three");
+        });
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("two") && !text.contains("one") && !text.contains("three"), "{text}");
     }
 
     #[test]

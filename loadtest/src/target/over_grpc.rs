@@ -23,6 +23,7 @@ use tidegate_proto::grpc::tensorflow::serving::prediction_service_server::{
 };
 use tidegate_proto::grpc::tensorflow::serving::*;
 use tidegate_proto::grpc::{open_inference, tensorflow_serving};
+use tidegate_proto::shared_memory::NoRegions;
 use tokio::net::TcpListener;
 use tonic::codegen::Service;
 use tonic::{Request, Response, Status};
@@ -113,7 +114,7 @@ impl GrpcInferenceService for Doubling {
     ) -> Result<Response<ModelInferResponse>, Status> {
         let request = request.into_inner();
         let wrong = request.model_version == "9";
-        let request = open_inference::decode_infer(request)
+        let request = open_inference::decode_infer(request, &NoRegions)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
         let outputs = self.answer(&request.inputs, wrong)?;
         let response = open_inference::encode_response("m", "1", "", &outputs)

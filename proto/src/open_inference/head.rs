@@ -11,6 +11,7 @@ use super::parameters;
 use crate::DecodeError;
 use crate::json::{JsonError, Kind, Reader, Result, TensorReader, Text};
 use crate::role::Role;
+use crate::shared_memory::{Claim, Window};
 
 #[derive(Debug)]
 pub(super) enum Head {
@@ -22,6 +23,13 @@ pub(super) enum Head {
         shape: Shape,
         size: usize,
     },
+    /// Its values stand in shared memory.
+    Shared {
+        name: String,
+        datatype: DataType,
+        shape: Shape,
+        window: Window,
+    },
 }
 
 struct Fields<'a> {
@@ -30,6 +38,7 @@ struct Fields<'a> {
     datatype: Option<DataType>,
     shape: Option<Shape>,
     binary_size: Option<usize>,
+    claim: Claim,
     data: Data<'a>,
 }
 
@@ -51,7 +60,8 @@ impl Head {
 impl<'a> Fields<'a> {
     fn new(role: Role) -> Self {
         let data = Data::Absent;
-        Self { role, name: None, datatype: None, shape: None, binary_size: None, data }
+        let claim = Claim::default();
+        Self { role, name: None, datatype: None, shape: None, binary_size: None, claim, data }
     }
 
     fn read(&mut self, key: &str, reader: &mut Reader<'a>) -> Result<()> {
@@ -69,7 +79,8 @@ impl<'a> Fields<'a> {
                     self.binary_size = Some(parameters::as_size(key, &value)?);
                     return Ok(());
                 }
-                Ok(parameters::refuse_shared_memory(self.shown_name(), key)?)
+                self.claim.take(key, &value).map_err(|problem| self.refuse(&problem))?;
+                Ok(())
             }),
             "data" => self.read_data(reader),
             _ => reader.skip(),
@@ -98,12 +109,21 @@ impl<'a> Fields<'a> {
         if matches!((&self.data, self.binary_size), (Data::Later(_) | Data::Read(_), Some(_))) {
             return Err(self.refuse("either 'data' or 'binary_data_size' must be given, not both"));
         }
+        let claim = std::mem::take(&mut self.claim);
+        let window = claim.window().map_err(|problem| self.refuse(&problem))?;
+        if window.is_some() && (self.binary_size.is_some() || !matches!(self.data, Data::Absent)) {
+            let problem = "values in shared memory must not be given in the request as well";
+            return Err(self.refuse(problem));
+        }
         if let Data::Read(tensor) = self.data {
             return Ok(Head::Whole(tensor));
         }
         let shape = self.shape.take().ok_or_else(|| self.missing("shape"))?;
         let datatype = self.datatype.ok_or_else(|| self.missing("datatype"))?;
         let name = self.name.take().ok_or_else(|| self.missing("name"))?;
+        if let Some(window) = window {
+            return Ok(Head::Shared { name: name.into_owned(), datatype, shape, window });
+        }
         match (self.data, self.binary_size) {
             (Data::Later(mut reader), _) => {
                 data(self.role, &name, datatype, shape, &mut reader).map(Head::Whole)

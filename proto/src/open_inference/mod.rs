@@ -17,6 +17,8 @@ mod reply;
 mod repository;
 mod request;
 mod response;
+mod settings;
+mod shared_memory;
 
 pub use binary::{HeaderLength, JSON_LENGTH_HEADER};
 pub use client::{
@@ -27,9 +29,13 @@ pub(crate) use metadata::dim_size;
 pub use metadata::{
     error_body, live, model_list, model_metadata, model_ready, ready, server_metadata,
 };
-pub(crate) use parameters::refuse_shared_memory;
 pub use reply::{Reply, RequestedOutput};
-pub use repository::{decode_index, decode_load, decode_unload, index, index_state};
+pub use repository::{decode_index, decode_load, decode_unload, index, index_entries};
 pub use request::{InferRequest, decode_infer};
 pub(crate) use response::classified;
 pub use response::{Encoded, encode_infer};
+pub use settings::{
+    LOG_FORMAT, LogSettings, TRACE_SETTINGS, check_trace_setting, decode_log_settings,
+    decode_trace_settings, log_settings, trace_settings,
+};
+pub use shared_memory::{SharedRegion, decode_registration, memory_status};

@@ -3,7 +3,6 @@
 
 use tidegate_inference::ParameterValue;
 
-use crate::DecodeError;
 use crate::json::{JsonError, Kind, Reader, Result};
 
 /// Hands each parameter to `take`; a `null` object is none.
@@ -60,14 +59,4 @@ pub(super) fn as_size(key: &str, value: &ParameterValue) -> Result<usize> {
     .ok_or_else(|| {
         JsonError::refused(format!("parameter '{key}': expected a non-negative integer"))
     })
-}
-
-/// Shared memory cannot be ignored: the values would be elsewhere than we look.
-pub(crate) fn refuse_shared_memory(tensor: &str, key: &str) -> Result<(), DecodeError> {
-    if key.starts_with("shared_memory_") {
-        return Err(DecodeError::unimplemented(format!(
-            "tensor '{tensor}': parameter '{key}': shared memory is not supported"
-        )));
-    }
-    Ok(())
 }

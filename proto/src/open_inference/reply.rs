@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::parameters;
 use crate::json::{JsonError, Reader, Result};
+use crate::shared_memory::{Claim, Window};
 
 /// How the caller wants the answer written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +24,19 @@ pub struct RequestedOutput {
     pub binary: Option<bool>,
     /// `classification`: the best so many as `"value:index"`, instead of the tensor.
     pub classification: Option<usize>,
+    /// Where it is to be written, instead of into the answer.
+    pub shared: Option<Window>,
 }
 
 impl Reply {
     /// The outputs to ask the model for (`Request::outputs`).
     pub fn output_names(&self) -> Vec<Arc<str>> {
         self.outputs.iter().map(|output| Arc::clone(&output.name)).collect()
+    }
+
+    /// Where this output is to be written, if not into the answer.
+    pub(crate) fn shared(&self, output: &str) -> Option<&Window> {
+        self.wish(output)?.shared.as_ref()
     }
 
     pub(super) fn wish(&self, output: &str) -> Option<&RequestedOutput> {
@@ -43,6 +51,7 @@ impl Reply {
 /// Reads one element of the request's `outputs`.
 pub(super) fn read_output(reader: &mut Reader<'_>) -> Result<RequestedOutput> {
     let (mut name, mut binary, mut classification) = (None, None, None);
+    let mut claim = Claim::default();
     reader.object(|key, reader| match key {
         "name" => {
             name = Some(Arc::from(&*reader.string()?));
@@ -54,7 +63,9 @@ pub(super) fn read_output(reader: &mut Reader<'_>) -> Result<RequestedOutput> {
                 "classification" => {
                     classification = Some(parameters::as_size(key, &value)?);
                 }
-                _ => parameters::refuse_shared_memory("requested output", key)?,
+                _ => {
+                    claim.take(key, &value).map_err(JsonError::refused)?;
+                }
             }
             Ok(())
         }),
@@ -68,5 +79,8 @@ pub(super) fn read_output(reader: &mut Reader<'_>) -> Result<RequestedOutput> {
             "output '{name}': parameter 'classification' must be greater than 0"
         )));
     }
-    Ok(RequestedOutput { name, binary, classification })
+    let shared = claim
+        .window()
+        .map_err(|problem| JsonError::refused(format!("output '{name}': {problem}")))?;
+    Ok(RequestedOutput { name, binary, classification, shared })
 }

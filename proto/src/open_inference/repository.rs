@@ -9,12 +9,13 @@ use super::parameters;
 use crate::json::{JsonError, Kind, Reader, Result, to_body};
 use crate::{DecodeError, JsonLimits};
 
+/// One version in the answer to an index request.
 #[derive(Serialize)]
-struct IndexEntry<'a> {
-    name: &'a str,
-    version: String,
-    state: &'static str,
-    reason: &'a str,
+pub struct IndexEntry<'a> {
+    pub name: &'a str,
+    pub version: String,
+    pub state: &'static str,
+    pub reason: &'a str,
 }
 
 /// `POST /v2/repository/index`: whether only what is ready is asked for.
@@ -93,23 +94,26 @@ fn read(
 
 /// The answer to an index request: every version of every model, or those that are ready.
 pub fn index(catalog: &Catalog, only_ready: bool) -> Bytes {
+    to_body(&index_entries(catalog, only_ready).collect::<Vec<_>>())
+}
+
+/// The same, entry by entry.
+pub fn index_entries(catalog: &Catalog, only_ready: bool) -> impl Iterator<Item = IndexEntry<'_>> {
     let versions = catalog.models.iter().flat_map(|(name, model)| {
         model.versions.iter().map(move |(version, entry)| (name, *version, entry))
     });
-    let entries: Vec<IndexEntry<'_>> = versions
-        .filter(|(_, _, entry)| !only_ready || entry.state == VersionState::Ready)
-        .map(|(name, version, entry)| IndexEntry {
+    versions.filter(move |(_, _, entry)| !only_ready || entry.state == VersionState::Ready).map(
+        |(name, version, entry)| IndexEntry {
             name: name.as_str(),
             version: version.to_string(),
             state: index_state(entry.state),
             reason: entry.reason.as_deref().unwrap_or_default(),
-        })
-        .collect();
-    to_body(&entries)
+        },
+    )
 }
 
 /// Triton's word for a version's state, on every wire.
-pub fn index_state(state: VersionState) -> &'static str {
+fn index_state(state: VersionState) -> &'static str {
     match state {
         VersionState::Loading => "LOADING",
         VersionState::Ready => "READY",

@@ -1,14 +1,15 @@
 //! An infer request's body: the JSON, then the binary section behind it.
 
 use bytes::Bytes;
-use tidegate_inference::{ParameterValue, Parameters, Signature, Tensor};
+use tidegate_inference::{Error, ParameterValue, Parameters, Signature, Tensor};
 
-use super::binary::{HeaderLength, Section, raw_request};
+use super::binary::{self, HeaderLength, Section, raw_request};
 use super::head::Head;
 use super::parameters;
 use super::reply::{Reply, read_output};
 use crate::json::{JsonError, Kind, Reader, Result};
 use crate::role::Role;
+use crate::shared_memory::Regions;
 use crate::{DecodeError, JsonLimits};
 
 #[derive(Clone, Debug)]
@@ -27,7 +28,7 @@ struct Envelope {
 }
 
 /// Decodes an infer request's body (decompressed). `json_length` is the header's value, if it was
-/// sent; the signature is only consulted for raw binary requests.
+/// sent; the signature is only consulted for raw binary requests, the regions for values in shared memory.
 ///
 /// # Errors
 /// When the body breaks the protocol; not when it does not suit the model.
@@ -36,6 +37,7 @@ pub fn decode_infer(
     json_length: Option<HeaderLength>,
     signature: &Signature,
     limits: JsonLimits,
+    regions: &dyn Regions,
 ) -> Result<InferRequest, DecodeError> {
     let json_length = match json_length {
         Some(length) => length.within(body.len())?,
@@ -53,12 +55,17 @@ pub fn decode_infer(
             "Unable to parse 'inputs': attempt to access non-existing object member 'inputs'",
         )
     })?;
-    let inputs = fill(Role::Input, heads, body.slice(json_length..))?;
+    let inputs = fill(Role::Input, heads, body.slice(json_length..), regions)?;
     Ok(InferRequest { parameters: envelope.parameters, inputs, reply: envelope.reply })
 }
 
-/// Gives each binary tensor its bytes.
-pub(super) fn fill(role: Role, heads: Vec<Head>, rest: Bytes) -> Result<Vec<Tensor>, DecodeError> {
+/// Gives each tensor its bytes that does not have them.
+pub(super) fn fill(
+    role: Role,
+    heads: Vec<Head>,
+    rest: Bytes,
+    regions: &dyn Regions,
+) -> Result<Vec<Tensor>, DecodeError> {
     let mut section = Section::new(role, rest);
     let mut inputs = Vec::with_capacity(heads.len());
     for head in heads {
@@ -67,10 +74,18 @@ pub(super) fn fill(role: Role, heads: Vec<Head>, rest: Bytes) -> Result<Vec<Tens
             Head::Binary { name, datatype, shape, size } => {
                 section.take(name, datatype, shape, size)?
             }
+            Head::Shared { name, datatype, shape, window } => {
+                let bytes = regions.read(&window).map_err(|error| within(role, &name, error))?;
+                binary::tensor(role, name, datatype, shape, bytes)?
+            }
         });
     }
     section.finish(inputs.len())?;
     Ok(inputs)
+}
+
+fn within(role: Role, name: &str, error: Error) -> Error {
+    error.within(format_args!("{role} '{name}'"))
 }
 
 impl Envelope {
@@ -145,6 +160,7 @@ mod tests {
     use tidegate_inference::{DataType, Dim, Shape, TensorData, TensorSpec};
 
     use super::*;
+    use crate::shared_memory::NoRegions;
 
     fn no_signature() -> Signature {
         Signature { inputs: vec![], outputs: vec![] }
@@ -152,13 +168,13 @@ mod tests {
 
     fn decode(json: &str) -> Result<InferRequest, DecodeError> {
         let body = Bytes::copy_from_slice(json.as_bytes());
-        decode_infer(&body, None, &no_signature(), JsonLimits::default())
+        decode_infer(&body, None, &no_signature(), JsonLimits::default(), &NoRegions)
     }
 
     fn decode_binary(json: &str, rest: &[u8]) -> Result<InferRequest, DecodeError> {
         let body = Bytes::from([json.as_bytes(), rest].concat());
         let length = HeaderLength::parse(json.len().to_string().as_bytes()).unwrap();
-        decode_infer(&body, Some(length), &no_signature(), JsonLimits::default())
+        decode_infer(&body, Some(length), &no_signature(), JsonLimits::default(), &NoRegions)
     }
 
     fn refusal(json: &str) -> String {
@@ -315,10 +331,6 @@ mod tests {
             (r#"{"inputs":[],"parameters":{"triton_x":1}}"#, "are reserved"),
             (r#"{"inputs":[],"parameters":{"binary_data_output":1}}"#, "expected a boolean"),
             (
-                r#"{"inputs":[{"name":"x","parameters":{"shared_memory_region":"r"}}]}"#,
-                "shared memory is not supported",
-            ),
-            (
                 r#"{"inputs":[],"outputs":[{"name":"y","parameters":{"classification":0}}]}"#,
                 "must be greater than 0",
             ),
@@ -396,7 +408,8 @@ mod tests {
         let body = Bytes::from([TWO_BINARY.as_bytes(), &rest].concat());
         let length = HeaderLength::parse(TWO_BINARY.len().to_string().as_bytes()).unwrap();
         let request =
-            decode_infer(&body, Some(length), &no_signature(), JsonLimits::default()).unwrap();
+            decode_infer(&body, Some(length), &no_signature(), JsonLimits::default(), &NoRegions)
+                .unwrap();
         assert_eq!(fixed(&request.inputs[0]), [1, 0, 2, 0]);
         assert!(body.as_ptr_range().contains(&fixed(&request.inputs[0]).as_ptr()));
         assert_eq!(fixed(&request.inputs[1]), [9]);
@@ -465,7 +478,7 @@ mod tests {
             let signature = Signature { inputs: vec![spec], outputs: vec![] };
             let length = HeaderLength::parse(b"0").unwrap();
             let body = Bytes::from_static(body);
-            decode_infer(&body, Some(length), &signature, JsonLimits::default())
+            decode_infer(&body, Some(length), &signature, JsonLimits::default(), &NoRegions)
         };
         let shape = |request: InferRequest| {
             assert!(request.reply.is_binary("y"));

@@ -11,6 +11,7 @@ use super::binary::serialize;
 use super::classification::classify;
 use crate::json::{TextForm, write_flat, write_json};
 use crate::role::Role;
+use crate::shared_memory::{self, Regions, Window};
 
 /// A body in pieces: JSON first, then the binary tensors, which are not copied.
 #[derive(Clone, Debug)]
@@ -40,6 +41,7 @@ pub fn encode_infer(
     version: Version,
     reply: &Reply,
     outputs: &[Tensor],
+    regions: &dyn Regions,
 ) -> Result<Encoded, Error> {
     let mut json = Vec::with_capacity(256 + 12 * json_elements(reply, outputs));
     let mut chunks = vec![Bytes::new()];
@@ -58,6 +60,10 @@ pub fn encode_infer(
             json.push(b',');
         }
         let output = classified(reply, output)?;
+        if let Some(window) = reply.shared(output.name()) {
+            write_shared(&mut json, &output, window, regions)?;
+            continue;
+        }
         let binary = reply.is_binary(output.name());
         write_tensor(&mut json, &mut chunks, Role::Output, binary, &output)?;
     }
@@ -87,12 +93,7 @@ pub(super) fn write_tensor(
     binary: bool,
     tensor: &Tensor,
 ) -> Result<(), Error> {
-    json.extend_from_slice(b"{\"name\":");
-    write_json(json, &**tensor.name());
-    json.extend_from_slice(b",\"datatype\":\"");
-    json.extend_from_slice(tensor.datatype().name().as_bytes());
-    json.extend_from_slice(b"\",\"shape\":");
-    write_json(json, &**tensor.shape());
+    write_head(json, tensor);
     if binary {
         let bytes = serialize(tensor)?;
         json.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
@@ -108,6 +109,36 @@ pub(super) fn write_tensor(
     }
     json.push(b'}');
     Ok(())
+}
+
+/// An output that is elsewhere: what it is, and where it was written.
+fn write_shared(
+    json: &mut Vec<u8>,
+    tensor: &Tensor,
+    window: &Window,
+    regions: &dyn Regions,
+) -> Result<(), Error> {
+    let byte_size = shared_memory::put(regions, window, tensor)?;
+    write_head(json, tensor);
+    json.extend_from_slice(b",\"parameters\":{\"shared_memory_region\":");
+    write_json(json, &window.region);
+    json.extend_from_slice(b",\"shared_memory_byte_size\":");
+    write_json(json, &byte_size);
+    if window.offset > 0 {
+        json.extend_from_slice(b",\"shared_memory_offset\":");
+        write_json(json, &window.offset);
+    }
+    json.extend_from_slice(b"}}");
+    Ok(())
+}
+
+fn write_head(json: &mut Vec<u8>, tensor: &Tensor) {
+    json.extend_from_slice(b"{\"name\":");
+    write_json(json, &**tensor.name());
+    json.extend_from_slice(b",\"datatype\":\"");
+    json.extend_from_slice(tensor.datatype().name().as_bytes());
+    json.extend_from_slice(b"\",\"shape\":");
+    write_json(json, &**tensor.shape());
 }
 
 /// Half floats have no place in the protocol's JSON, nor has text that is none.
@@ -139,6 +170,7 @@ mod tests {
     use crate::JsonLimits;
     use crate::any::{any_tensor, same_values};
     use crate::open_inference::{HeaderLength, RequestedOutput, decode_infer};
+    use crate::shared_memory::NoRegions;
 
     fn tensor(name: &str, datatype: DataType, shape: &[usize], bytes: Vec<u8>) -> Tensor {
         Tensor::new(name, datatype, Shape::new(shape), TensorData::Fixed(bytes.into())).unwrap()
@@ -151,11 +183,13 @@ mod tests {
     }
 
     fn encode(reply: &Reply, outputs: &[Tensor]) -> Result<Encoded, Error> {
-        encode_infer(&ModelName::new("m").unwrap(), Version::new(3).unwrap(), reply, outputs)
+        let (model, version) = (ModelName::new("m").unwrap(), Version::new(3).unwrap());
+        encode_infer(&model, version, reply, outputs, &NoRegions)
     }
 
     fn wish(name: &str, binary: Option<bool>, classification: Option<usize>) -> Reply {
-        let outputs = vec![RequestedOutput { name: name.into(), binary, classification }];
+        let outputs =
+            vec![RequestedOutput { name: name.into(), binary, classification, shared: None }];
         Reply { outputs, ..Reply::default() }
     }
 
@@ -240,7 +274,9 @@ mod tests {
         let length = HeaderLength::parse(json.len().to_string().as_bytes()).unwrap();
         let body = Bytes::from([json.as_bytes(), &body[encoded.chunks[0].len()..]].concat());
         let signature = Signature { inputs: vec![], outputs: vec![] };
-        let request = decode_infer(&body, Some(length), &signature, JsonLimits::default()).unwrap();
+        let request =
+            decode_infer(&body, Some(length), &signature, JsonLimits::default(), &NoRegions)
+                .unwrap();
         request.inputs[0].clone()
     }
 

@@ -17,6 +17,7 @@ use tidegate_proto::grpc::open_inference::{self, Within};
 use tidegate_proto::grpc::tensorflow::serving::PredictRequest;
 use tidegate_proto::grpc::tensorflow_serving::{self, Asked};
 use tidegate_proto::grpc::weight;
+use tidegate_proto::shared_memory::Regions;
 
 use super::messages::{Broken, Message, Messages};
 use super::method::Protocol;
@@ -29,6 +30,7 @@ use crate::reply::Reply;
 use crate::request_id::RequestId;
 use crate::route::Target;
 use crate::server_timing;
+use crate::shared_memory::regions;
 use crate::status::{self, Contract};
 use crate::tensorflow::in_its_words;
 use crate::visit::{Unsettled, Visit};
@@ -219,7 +221,8 @@ impl<A: Admission> Ingress<A> {
         received: Instant,
         terms: &Terms,
     ) -> Result<Answer> {
-        let decoded = opened.decode(terms.within).map_err(|error| {
+        let regions = regions(&self.shared_memory);
+        let decoded = opened.decode(terms.within, regions).map_err(|error| {
             let (model, version) = (admitted.model(), admitted.version());
             Error::from(error).within(format_args!("model '{model}' version {version}"))
         })?;
@@ -263,10 +266,10 @@ impl Opened {
         }
     }
 
-    fn decode(self, within: Within) -> Result<Decoded, DecodeError> {
+    fn decode(self, within: Within, regions: &dyn Regions) -> Result<Decoded, DecodeError> {
         match self {
             Self::OpenInference(request) => {
-                let request = open_inference::decode_infer(request)?;
+                let request = open_inference::decode_infer(request, regions)?;
                 Ok(Decoded {
                     inputs: request.inputs,
                     outputs: request.reply.output_names(),

@@ -27,8 +27,20 @@ pub enum Question {
     ServerMetadata,
     ModelMetadata,
     HealthCheck,
+    MemoryStatus,
+    MemoryRegister,
+    MemoryUnregister,
+    CudaMemoryStatus,
+    CudaMemoryRegister,
+    CudaMemoryUnregister,
+    RepositoryIndex,
+    RepositoryLoad,
+    RepositoryUnload,
+    TraceSettings,
+    LogSettings,
     TensorFlowMetadata,
     TensorFlowStatus,
+    TensorFlowReload,
     /// Understood and not offered: it needs tf.Example signatures.
     TensorFlowExamples,
 }
@@ -60,9 +72,11 @@ impl Method {
         match service {
             OPEN_INFERENCE => open_inference(method),
             PREDICTION => prediction(method),
-            MODELS if method == "GetModelStatus" => {
-                Some(Self::Question(Question::TensorFlowStatus))
-            }
+            MODELS => match method {
+                "GetModelStatus" => Some(Self::Question(Question::TensorFlowStatus)),
+                "HandleReloadConfigRequest" => Some(Self::Question(Question::TensorFlowReload)),
+                _ => None,
+            },
             HEALTH => match method {
                 "Check" => Some(Self::Question(Question::HealthCheck)),
                 "Watch" => Some(Self::HealthWatch),
@@ -83,6 +97,17 @@ fn open_inference(method: &str) -> Option<Method> {
         "ModelReady" => Question::ModelReady,
         "ServerMetadata" => Question::ServerMetadata,
         "ModelMetadata" => Question::ModelMetadata,
+        "SystemSharedMemoryStatus" => Question::MemoryStatus,
+        "SystemSharedMemoryRegister" => Question::MemoryRegister,
+        "SystemSharedMemoryUnregister" => Question::MemoryUnregister,
+        "CudaSharedMemoryStatus" => Question::CudaMemoryStatus,
+        "CudaSharedMemoryRegister" => Question::CudaMemoryRegister,
+        "CudaSharedMemoryUnregister" => Question::CudaMemoryUnregister,
+        "RepositoryIndex" => Question::RepositoryIndex,
+        "RepositoryModelLoad" => Question::RepositoryLoad,
+        "RepositoryModelUnload" => Question::RepositoryUnload,
+        "TraceSetting" => Question::TraceSettings,
+        "LogSettings" => Question::LogSettings,
         _ => return None,
     };
     Some(Method::Question(question))

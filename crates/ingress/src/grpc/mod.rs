@@ -13,6 +13,9 @@ mod method;
 mod questions;
 mod reflection;
 mod reply;
+mod repository;
+mod settings;
+mod shared_memory;
 mod stream;
 mod tensorflow;
 

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use prost::Message;
 use tidegate_inference::{Admission, Error, ErrorKind, Result, VersionState};
 use tidegate_proto::grpc::inference::{
-    ModelMetadataRequest, ModelReadyRequest, ModelReadyResponse, ServerLiveResponse,
-    ServerMetadataResponse, ServerReadyResponse,
+    CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterResponse, ModelMetadataRequest,
+    ModelReadyRequest, ModelReadyResponse, ServerLiveResponse, ServerMetadataResponse,
+    ServerReadyResponse,
 };
 use tidegate_proto::grpc::{frame, open_inference};
 
@@ -17,6 +18,7 @@ use crate::Ingress;
 use crate::infer::Exchange;
 use crate::metadata::{self, not_ready};
 use crate::reply::Reply;
+use crate::shared_memory::no_cuda_memory;
 
 /// No question is longer in earnest.
 const LONGEST: usize = 1 << 20;
@@ -28,7 +30,7 @@ impl<A: Admission> Ingress<A> {
         question: Question,
     ) -> Reply<A::Admitted> {
         let answer = match self.question(exchange).await {
-            Ok(message) => self.answer_to(question, message),
+            Ok(message) => self.answer_to(question, message).await,
             Err(error) => Err(error),
         };
         match answer {
@@ -59,7 +61,7 @@ impl<A: Admission> Ingress<A> {
         }
     }
 
-    fn answer_to(&self, question: Question, message: Bytes) -> Result<Bytes> {
+    async fn answer_to(&self, question: Question, message: Bytes) -> Result<Bytes> {
         match question {
             Question::ServerLive => Ok(frame(&ServerLiveResponse { live: true })),
             Question::ServerReady => Ok(frame(&ServerReadyResponse { ready: self.is_ready() })),
@@ -67,6 +69,18 @@ impl<A: Admission> Ingress<A> {
             Question::ServerMetadata => Ok(frame(&self.grpc_server_metadata())),
             Question::ModelMetadata => self.grpc_model_metadata(&read(message)?),
             Question::HealthCheck => self.health_check(&read(message)?),
+            Question::MemoryStatus => self.grpc_memory_status(&read(message)?),
+            Question::MemoryRegister => self.grpc_memory_register(read(message)?),
+            Question::MemoryUnregister => Ok(self.grpc_memory_unregister(&read(message)?)),
+            Question::CudaMemoryStatus => Ok(frame(&CudaSharedMemoryStatusResponse::default())),
+            Question::CudaMemoryRegister => Err(no_cuda_memory()),
+            Question::CudaMemoryUnregister => Ok(frame(&CudaSharedMemoryUnregisterResponse {})),
+            Question::RepositoryIndex => self.grpc_index(&read(message)?),
+            Question::RepositoryLoad => self.grpc_load(read(message)?).await,
+            Question::RepositoryUnload => self.grpc_unload(read(message)?).await,
+            Question::TraceSettings => self.grpc_trace_settings(&read(message)?),
+            Question::LogSettings => self.grpc_log_settings(read(message)?),
+            Question::TensorFlowReload => self.grpc_reload(read(message)?).await,
             Question::TensorFlowMetadata => self.grpc_tensorflow_metadata(read(message)?),
             Question::TensorFlowStatus => self.grpc_tensorflow_status(read(message)?),
             Question::TensorFlowExamples => Err(Error::new(

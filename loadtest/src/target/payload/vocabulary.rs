@@ -5,6 +5,7 @@ use bytes::Bytes;
 use tidegate_inference::{Parameters, Signature, Tensor};
 use tidegate_proto::JsonLimits;
 use tidegate_proto::open_inference::{self, HeaderLength};
+use tidegate_proto::shared_memory::NoRegions;
 use tidegate_proto::tensorflow_serving;
 
 use super::super::address::Family;
@@ -21,7 +22,7 @@ pub(super) fn request(
     match family {
         Family::OpenInference => {
             let length = json_length.map(header_length).transpose()?;
-            let request = open_inference::decode_infer(body, length, signature, limits)
+            let request = open_inference::decode_infer(body, length, signature, limits, &NoRegions)
                 .map_err(|error| error.to_string())?;
             Ok((request.inputs, request.parameters))
         }

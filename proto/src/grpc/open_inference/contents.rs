@@ -7,6 +7,7 @@ use crate::DecodeError;
 use crate::grpc::inference::InferTensorContents;
 use crate::open_inference::binary;
 use crate::role::Role;
+use crate::shared_memory::{Regions, Window};
 
 /// A tensor's description, the same in requests and answers.
 pub(super) struct Head {
@@ -14,6 +15,8 @@ pub(super) struct Head {
     pub(super) datatype: String,
     pub(super) shape: Vec<i64>,
     pub(super) contents: Option<InferTensorContents>,
+    /// Where its values are, if not in the message.
+    pub(super) shared: Option<Window>,
 }
 
 /// Gives each tensor its values. The raw list, where there is one, holds those of all tensors in order.
@@ -21,18 +24,29 @@ pub(super) fn fill(
     role: Role,
     heads: Vec<Head>,
     raw: Vec<Bytes>,
+    regions: &dyn Regions,
 ) -> Result<Vec<Tensor>, DecodeError> {
-    if raw.is_empty() {
-        return heads.into_iter().map(|head| head.typed(role)).collect();
-    }
-    if raw.len() != heads.len() {
+    let here = heads.iter().filter(|head| head.shared.is_none()).count();
+    if !raw.is_empty() && raw.len() != here {
         return Err(DecodeError::invalid(format!(
-            "raw_{role}_contents holds {} tensors, expected one for each of the {} {role}s",
+            "raw_{role}_contents holds {} tensors, expected one for each of the {here} {role}s",
             raw.len(),
-            heads.len()
         )));
     }
-    heads.into_iter().zip(raw).map(|(head, bytes)| head.raw(role, bytes)).collect()
+    let mut raw = raw.into_iter();
+    let tensor = |head: Head| match &head.shared {
+        Some(window) => {
+            let bytes = regions.read(window);
+            let bytes =
+                bytes.map_err(|error| error.within(format_args!("{role} '{}'", head.name)))?;
+            head.raw(role, bytes)
+        }
+        None => match raw.next() {
+            Some(bytes) => head.raw(role, bytes),
+            None => head.typed(role),
+        },
+    };
+    heads.into_iter().map(tensor).collect()
 }
 
 pub(super) fn raw(tensor: &Tensor) -> Result<Bytes, tidegate_inference::Error> {
@@ -47,7 +61,7 @@ impl Head {
     fn raw(self, role: Role, bytes: Bytes) -> Result<Tensor, DecodeError> {
         if self.contents.is_some() {
             return Err(DecodeError::invalid(format!(
-                "contents field must not be specified when using raw_{role}_contents for '{}'",
+                "contents field must not be specified when using raw_{role}_contents or shared memory for '{}'",
                 self.name
             )));
         }
@@ -147,14 +161,17 @@ pub(crate) fn narrow<T: Copy + std::fmt::Display, const SIZE: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shared_memory::NoRegions;
 
     fn head(datatype: &str, shape: &[i64], contents: Option<InferTensorContents>) -> Head {
-        Head { name: "x".into(), datatype: datatype.into(), shape: shape.to_vec(), contents }
+        let (datatype, shape) = (datatype.into(), shape.to_vec());
+        Head { name: "x".into(), datatype, shape, contents, shared: None }
     }
 
     fn typed(datatype: &str, contents: InferTensorContents) -> Result<Vec<u8>, String> {
         let heads = vec![head(datatype, &[2], Some(contents))];
-        let tensors = fill(Role::Input, heads, vec![]).map_err(|error| error.to_string())?;
+        let tensors =
+            fill(Role::Input, heads, vec![], &NoRegions).map_err(|error| error.to_string())?;
         match tensors[0].data() {
             TensorData::Fixed(bytes) => Ok(bytes.to_vec()),
             TensorData::Strings(strings) => Ok(strings.concat()),
@@ -197,7 +214,8 @@ mod tests {
             int_contents: values.to_vec(),
             ..InferTensorContents::default()
         };
-        let refusal = |heads, raw| fill(Role::Output, heads, raw).unwrap_err().to_string();
+        let refusal =
+            |heads, raw| fill(Role::Output, heads, raw, &NoRegions).unwrap_err().to_string();
         for (told, refused) in [
             (
                 "input 'x': its datatype cannot hold 128",
@@ -228,7 +246,7 @@ mod tests {
                 ),
             ),
             (
-                "contents field must not be specified when using raw_output_contents for 'x'",
+                "contents field must not be specified when using raw_output_contents or shared memory for 'x'",
                 refusal(
                     vec![head("INT32", &[1], Some(ints(&[1])))],
                     vec![Bytes::from_static(&[0; 4])],

@@ -7,8 +7,9 @@ use super::parameters;
 use crate::DecodeError;
 use crate::grpc::inference::ModelInferRequest;
 use crate::grpc::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-use crate::open_inference::{InferRequest, Reply, RequestedOutput, refuse_shared_memory};
+use crate::open_inference::{InferRequest, Reply, RequestedOutput};
 use crate::role::Role;
+use crate::shared_memory::{Claim, Regions};
 
 /// With all values raw. An empty version leaves it to the server.
 ///
@@ -43,11 +44,14 @@ fn input(tensor: &Tensor) -> InferInputTensor {
 ///
 /// # Errors
 /// When it breaks the protocol; not when it does not suit the model.
-pub fn decode_infer(request: ModelInferRequest) -> Result<InferRequest, DecodeError> {
+pub fn decode_infer(
+    request: ModelInferRequest,
+    regions: &dyn Regions,
+) -> Result<InferRequest, DecodeError> {
     let parameters = parameters::decode(request.parameters);
     parameters.keys().try_for_each(|key| check_key(key))?;
     let heads = request.inputs.into_iter().map(head).collect::<Result<_, _>>()?;
-    let inputs = fill(Role::Input, heads, request.raw_input_contents)?;
+    let inputs = fill(Role::Input, heads, request.raw_input_contents, regions)?;
     let id = Some(request.id).filter(|id| !id.is_empty());
     let outputs = requested_outputs(request.outputs)?;
     Ok(InferRequest { parameters, inputs, reply: Reply { id, outputs, binary_default: true } })
@@ -65,8 +69,13 @@ fn check_key(key: &str) -> Result<(), DecodeError> {
 
 fn head(input: InferInputTensor) -> Result<Head, DecodeError> {
     let InferInputTensor { name, datatype, shape, parameters, contents } = input;
-    parameters.keys().try_for_each(|key| refuse_shared_memory(&name, key))?;
-    Ok(Head { name, datatype, shape, contents })
+    let mut claim = Claim::default();
+    let fault = |problem: String| DecodeError::invalid(format!("input '{name}': {problem}"));
+    for (key, value) in &parameters::decode(parameters) {
+        claim.take(key, value).map_err(fault)?;
+    }
+    let shared = claim.window().map_err(fault)?;
+    Ok(Head { name, datatype, shape, contents, shared })
 }
 
 fn requested_outputs(
@@ -85,15 +94,17 @@ fn requested_outputs(
 }
 
 fn requested_output(output: InferRequestedOutputTensor) -> Result<RequestedOutput, DecodeError> {
-    let mut classification = None;
+    let (name, mut classification, mut claim) = (&output.name, None, Claim::default());
+    let fault = |problem: String| DecodeError::invalid(format!("output '{name}': {problem}"));
     for (key, value) in &parameters::decode(output.parameters) {
         if key == "classification" {
-            classification = Some(as_classes(&output.name, value)?);
+            classification = Some(as_classes(name, value)?);
         } else {
-            refuse_shared_memory(&output.name, key)?;
+            claim.take(key, value).map_err(fault)?;
         }
     }
-    Ok(RequestedOutput { name: output.name.into(), binary: None, classification })
+    let shared = claim.window().map_err(fault)?;
+    Ok(RequestedOutput { name: output.name.into(), binary: None, classification, shared })
 }
 
 fn as_classes(output: &str, value: &ParameterValue) -> Result<usize, DecodeError> {
@@ -121,6 +132,7 @@ mod tests {
     use crate::any::any_tensor;
     use crate::grpc::inference::InferParameter;
     use crate::grpc::{frame, unframe};
+    use crate::shared_memory::NoRegions;
 
     #[test]
     fn parameters_of_every_type_are_read_as_they_were_written() {
@@ -133,7 +145,7 @@ mod tests {
         ]);
         let request = encode_request("m", "3", &[], &parameters).unwrap();
         assert_eq!((&*request.model_name, &*request.model_version), ("m", "3"));
-        assert_eq!(decode_infer(request).unwrap().parameters, parameters);
+        assert_eq!(decode_infer(request, &NoRegions).unwrap().parameters, parameters);
     }
 
     fn parameter(key: &str, value: ParameterValue) -> BTreeMap<String, InferParameter> {
@@ -149,7 +161,7 @@ mod tests {
         let data = TensorData::Fixed(Bytes::from(vec![7; 1000]));
         let tensor = Tensor::new("x", DataType::Uint8, Shape::new(&[1000]), data).unwrap();
         let body = frame(&encode_request("m", "", &[tensor], &Parameters::new()).unwrap());
-        let request = decode_infer(unframe(&body).unwrap()).unwrap();
+        let request = decode_infer(unframe(&body).unwrap(), &NoRegions).unwrap();
         let TensorData::Fixed(bytes) = request.inputs[0].data() else { panic!("UINT8") };
         assert!(body.as_ptr_range().contains(&bytes.as_ptr()));
     }
@@ -164,7 +176,7 @@ mod tests {
             ],
             ..ModelInferRequest::default()
         };
-        let reply = decode_infer(request).unwrap().reply;
+        let reply = decode_infer(request, &NoRegions).unwrap().reply;
         assert_eq!(reply.id.as_deref(), Some("7"));
         let wishes = reply.outputs.iter().map(|output| (&*output.name, output.classification));
         assert_eq!(wishes.collect::<Vec<_>>(), [("y", Some(3)), ("z", None)]);
@@ -172,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_breaks_the_protocol_is_refused_by_name() {
-        let refusal = |request| decode_infer(request).unwrap_err().to_string();
+        let refusal = |request| decode_infer(request, &NoRegions).unwrap_err().to_string();
         let outputs = |outputs| ModelInferRequest { outputs, ..ModelInferRequest::default() };
         let output = |key: &str, value| outputs(vec![asking("y", key, value)]);
         let own = |key| ModelInferRequest {
@@ -187,13 +199,13 @@ mod tests {
             (output("classification", ParameterValue::Bool(true)), "expected an integer above 0"),
             (
                 output("shared_memory_region", ParameterValue::String("r".into())),
-                "tensor 'y': parameter 'shared_memory_region'",
+                "output 'y': shared memory region 'r': parameter 'shared_memory_byte_size' is missing",
             ),
         ] {
             let refused = refusal(request);
             assert!(refused.contains(told), "{refused}");
         }
-        assert!(decode_infer(own("triton_enable_empty_final_response")).is_ok());
+        assert!(decode_infer(own("triton_enable_empty_final_response"), &NoRegions).is_ok());
     }
 
     proptest! {
@@ -201,7 +213,7 @@ mod tests {
         fn the_server_reads_every_tensor_that_was_written(a in any_tensor("a"), b in any_tensor("b")) {
             let inputs = [a, b];
             let body = frame(&encode_request("m", "", &inputs, &Parameters::new()).unwrap());
-            let read = decode_infer(unframe(&body).unwrap()).unwrap();
+            let read = decode_infer(unframe(&body).unwrap(), &NoRegions).unwrap();
             prop_assert_eq!(read.inputs, inputs);
         }
     }

@@ -16,6 +16,7 @@ use crate::grpc::inference::model_infer_response::InferOutputTensor;
 use crate::grpc::inference::{InferParameter, ModelInferResponse};
 use crate::open_inference::{Reply, classified};
 use crate::role::Role;
+use crate::shared_memory::{self, NoRegions, Regions, Window};
 
 /// Up to this size an output is copied behind the others: a piece of its own costs more.
 const COPIED: usize = 16 * 1024;
@@ -63,17 +64,17 @@ pub fn encode_infer(
     reply: &Reply,
     outputs: &[Tensor],
     within: Within,
+    regions: &dyn Regions,
 ) -> Result<Vec<Bytes>, Error> {
     let outputs: Vec<Cow<'_, Tensor>> =
         outputs.iter().map(|output| classified(reply, output)).collect::<Result<_, _>>()?;
-    let contents: Vec<Bytes> =
-        outputs.iter().map(|output| raw(output)).collect::<Result<_, _>>()?;
+    let (outputs, contents) = placed(reply, &outputs, regions)?;
     let head = ModelInferResponse {
         model_name: model.to_string(),
         model_version: version.to_string(),
         id: reply.id.clone().unwrap_or_default(),
         parameters: if within == Within::Stream { final_response() } else { BTreeMap::new() },
-        outputs: outputs.iter().map(|tensor| output(tensor)).collect(),
+        outputs,
         ..ModelInferResponse::default()
     };
     let contents_size: usize = contents.iter().map(|raw| field_size(raw.len())).sum();
@@ -103,6 +104,42 @@ pub fn encode_infer(
     }
     chunks.push(chunk.freeze());
     Ok(chunks)
+}
+
+/// The outputs' descriptions and their values, which are empty where they stand in shared memory.
+fn placed(
+    reply: &Reply,
+    outputs: &[Cow<'_, Tensor>],
+    regions: &dyn Regions,
+) -> Result<(Vec<InferOutputTensor>, Vec<Bytes>), Error> {
+    let mut heads = Vec::with_capacity(outputs.len());
+    let mut contents = Vec::with_capacity(outputs.len());
+    for tensor in outputs {
+        let mut head = output(tensor);
+        match reply.shared(tensor.name()) {
+            Some(window) => {
+                let byte_size = shared_memory::put(regions, window, tensor)?;
+                head.parameters = parameters::encode(&place(window, byte_size));
+                contents.push(Bytes::new());
+            }
+            None => contents.push(raw(tensor)?),
+        }
+        heads.push(head);
+    }
+    Ok((heads, contents))
+}
+
+/// Where an output was written.
+fn place(window: &Window, byte_size: usize) -> Parameters {
+    let size = |size: usize| ParameterValue::Int64(i64::try_from(size).unwrap_or(i64::MAX));
+    let mut place = Parameters::from([
+        ("shared_memory_region".to_owned(), ParameterValue::String(window.region.clone())),
+        ("shared_memory_byte_size".to_owned(), size(byte_size)),
+    ]);
+    if window.offset > 0 {
+        place.insert("shared_memory_offset".to_owned(), size(window.offset));
+    }
+    place
 }
 
 /// Every answer is its request's last; clients of streams look for it here.
@@ -143,9 +180,10 @@ pub fn decode_response(response: ModelInferResponse) -> Result<Vec<Tensor>, Deco
         datatype: output.datatype,
         shape: output.shape,
         contents: output.contents,
+        shared: None,
     };
     let heads = response.outputs.into_iter().map(head).collect();
-    fill(Role::Output, heads, response.raw_output_contents)
+    fill(Role::Output, heads, response.raw_output_contents, &NoRegions)
 }
 
 #[cfg(test)]
@@ -160,7 +198,7 @@ mod tests {
 
     fn gateway(reply: &Reply, outputs: &[Tensor], within: Within) -> Vec<Bytes> {
         let (model, version) = (ModelName::new("m").unwrap(), Version::new(3).unwrap());
-        encode_infer(&model, version, reply, outputs, within).unwrap()
+        encode_infer(&model, version, reply, outputs, within, &NoRegions).unwrap()
     }
 
     fn bytes(name: &str, size: usize) -> Tensor {

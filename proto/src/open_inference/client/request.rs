@@ -72,13 +72,14 @@ mod tests {
     use crate::JsonLimits;
     use crate::any::{any_tensor, same_values};
     use crate::open_inference::{HeaderLength, InferRequest, decode_infer};
+    use crate::shared_memory::NoRegions;
 
     fn read_back(encoded: &Encoded) -> InferRequest {
         let body = Bytes::from(encoded.chunks.concat());
         let length = encoded.json_length.map(|length| length.to_string());
         let length = length.map(|length| HeaderLength::parse(length.as_bytes()).unwrap());
         let signature = Signature { inputs: vec![], outputs: vec![] };
-        decode_infer(&body, length, &signature, JsonLimits::default()).unwrap()
+        decode_infer(&body, length, &signature, JsonLimits::default(), &NoRegions).unwrap()
     }
 
     fn uint8(values: &[u8]) -> Tensor {

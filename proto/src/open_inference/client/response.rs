@@ -8,6 +8,7 @@ use super::super::head::Head;
 use super::super::request::fill;
 use crate::json::{JsonError, Kind, Reader, Result};
 use crate::role::Role;
+use crate::shared_memory::NoRegions;
 use crate::{DecodeError, JsonLimits};
 
 /// The outputs of a response's body; `json_length` is the header's value, if it was sent.
@@ -25,7 +26,7 @@ pub fn decode_response(
     };
     let heads = heads(&body[..json_length], limits)
         .map_err(|error| error.within("failed to parse the response JSON buffer"))?;
-    fill(Role::Output, heads, body.slice(json_length..))
+    fill(Role::Output, heads, body.slice(json_length..), &NoRegions)
 }
 
 /// The version that answered, if the body tells it before its outputs, as all servers do: nothing behind
@@ -78,7 +79,8 @@ mod tests {
     fn answered(outputs: &[Tensor], binary: bool) -> Vec<Tensor> {
         let reply = Reply { binary_default: binary, ..Reply::default() };
         let model = ModelName::new("m").unwrap();
-        let encoded = encode_infer(&model, Version::new(1).unwrap(), &reply, outputs).unwrap();
+        let encoded =
+            encode_infer(&model, Version::new(1).unwrap(), &reply, outputs, &NoRegions).unwrap();
         let length = encoded.json_length.map(|length| length.to_string());
         let length = length.map(|length| HeaderLength::parse(length.as_bytes()).unwrap());
         let body = Bytes::from(encoded.chunks.concat());

@@ -38,7 +38,7 @@ async fn an_answer_comes_raw_with_its_id_and_version_and_where_its_time_went() {
     let TensorData::Fixed(bytes) = outputs[0].data() else { panic!("FP32") };
     assert_eq!(bytes[..], [4.0_f32, 5.0].map(f32::to_le_bytes).concat());
     assert_eq!(call.status().await.0, 0);
-    let counts = server.mock.until(|counts| counts.held == 0).await;
+    let counts = server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
     assert_eq!((counts.admitted, counts.responded, counts.bytes), (1, 1, 0));
     server.stop().await;
 }
@@ -100,7 +100,7 @@ async fn a_refusal_has_the_status_of_its_kind() {
     }
     let call = Caller::to(&server).await.call(INFER, &[], framed("full")).await;
     assert_eq!(call.headers["grpc-retry-pushback-ms"], "250");
-    let counts = server.mock.until(|counts| counts.held == 0).await;
+    let counts = server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
     assert_eq!((counts.bytes, counts.gone), (0, 0));
     server.stop().await;
 }
@@ -186,7 +186,7 @@ async fn a_cancelled_call_gives_its_permit_back() {
     drop(send);
     server.mock.until(|counts| counts.running == 1).await;
     drop(answered);
-    let counts = server.mock.until(|counts| counts.held == 0).await;
+    let counts = server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
     assert_eq!((counts.gone, counts.errored, counts.bytes), (1, 0, 0));
     // And the connection lives on.
     let asked = ModelReadyRequest { name: "m".to_owned(), version: String::new() };

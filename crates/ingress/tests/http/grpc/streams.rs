@@ -53,7 +53,7 @@ async fn requests_run_side_by_side_and_answers_keep_their_order() {
     assert_eq!(ids(&answers), ["1", "2", "3"]);
     call.send = None;
     assert_eq!((next(&mut call).await, call.status().await.0), (None, 0));
-    server.mock.until(|counts| counts.held == 0).await;
+    server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
     server.stop().await;
 }
 
@@ -100,7 +100,7 @@ async fn whoever_wants_real_statuses_gets_the_first_error_as_the_end() {
     assert_eq!(next(&mut call).await.unwrap().0, "1");
     assert_eq!(next(&mut call).await, None);
     assert_eq!(call.status().await, (13, "no".to_owned()));
-    server.mock.until(|counts| counts.held == 0).await;
+    server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
     server.stop().await;
 }
 
@@ -112,7 +112,7 @@ async fn a_cancelled_stream_frees_everybody_in_it() {
     let call = caller.open(STREAM, &[], four).await;
     server.mock.until(|counts| counts.running == 4).await;
     drop(call);
-    let counts = server.mock.until(|counts| counts.held == 0).await;
+    let counts = server.mock.until(|counts| counts.held == 0 && counts.bytes == 0).await;
     assert_eq!((counts.gone, counts.responded, counts.bytes), (4, 0, 0));
     server.stop().await;
 }
