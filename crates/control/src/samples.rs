@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tidegate_inference::{Signature, Tensor};
 use tidegate_proto::JsonLimits;
 use tidegate_proto::open_inference::decode_infer;
+use tidegate_proto::shared_memory::NoRegions;
 use tracing::warn;
 
 /// More would make loading slow and tell nothing new.
@@ -54,7 +55,7 @@ fn json_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 
 fn read_one(path: &Path, signature: &Signature) -> Result<Vec<Tensor>, String> {
     let body = fs::read(path).map(Bytes::from).map_err(|error| error.to_string())?;
-    let request = decode_infer(&body, None, signature, JsonLimits::default())
+    let request = decode_infer(&body, None, signature, JsonLimits::default(), &NoRegions)
         .map_err(|error| error.to_string())?;
     signature.arrange(request.inputs).map_err(|error| error.to_string())
 }
