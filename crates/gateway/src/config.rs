@@ -146,6 +146,7 @@ fn read_addresses(root: &Section<'_>, config: &mut Config) {
     set(&mut config.ingress.management, data.value("management"));
     set_count(&mut config.ingress.decode_threads, data.value("decode_threads"));
     data.unknown_keys();
+    config.ingress.shared_memory = read_shared_memory(root.section("shared_memory"));
     let admin = root.section("admin");
     set(&mut config.admin_address, admin.value("address"));
     let (one, other) = (config.data_address, config.admin_address);
@@ -153,6 +154,16 @@ fn read_addresses(root: &Section<'_>, config: &mut Config) {
         admin.mistake("address", format!("expected another address than data.address, got {one}"));
     }
     admin.unknown_keys();
+}
+
+/// Without a folder no memory is shared.
+fn read_shared_memory(section: Section<'_>) -> Option<PathBuf> {
+    let path = section.path("path");
+    if let Some(path) = path.as_ref().filter(|path| !path.is_dir()) {
+        section.mistake("path", format!("expected a folder, got {}", path.display()));
+    }
+    section.unknown_keys();
+    path
 }
 
 fn read_limits(section: Section<'_>, config: &mut Config) {
@@ -163,6 +174,8 @@ fn read_limits(section: Section<'_>, config: &mut Config) {
     set(&mut ingress.body_read_timeout, section.value("body_read_timeout"));
     set(&mut ingress.write_timeout, section.value("write_timeout"));
     set(&mut ingress.idle_timeout, section.value("idle_timeout"));
+    let stream_idle_timeout = section.value("stream_idle_timeout").map(|Span(span)| span);
+    set(&mut ingress.stream_idle_timeout, stream_idle_timeout);
     let request_timeout = section.value("request_timeout").map(|Span(span)| span);
     set(&mut ingress.request_timeout, request_timeout);
     set_count(&mut ingress.max_connections, section.value("max_connections"));

@@ -1,16 +1,22 @@
-//! Compressed request bodies. The limit holds for what comes out, so a small body that holds a large one
-//! (a zip bomb) is stopped at the limit and not after it.
+//! Compressed bodies. Of requests: the limit holds for what comes out, so a small body that holds a large one
+//! (a zip bomb) is stopped at the limit and not after it. Of answers: whoever accepts it gets it, from a size on
+//! from which it can pay; many clients accept it without being asked.
 
-use std::io::Read;
+use std::io::{Read, Write};
 
 use bytes::Bytes;
+use flate2::Compression;
 use flate2::bufread::{MultiGzDecoder, ZlibDecoder};
-use http::header::CONTENT_ENCODING;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use tidegate_inference::{Error, ErrorKind, Result};
 
 use crate::failure::Failure;
 use crate::status::Contract;
+
+/// A smaller answer fits into one packet as it is.
+pub const WORTH_COMPRESSING: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -57,6 +63,40 @@ impl Encoding {
         }
     }
 
+    /// The one that the caller likes best for the answer; gzip among equals.
+    pub fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let given = headers.get_all(ACCEPT_ENCODING).into_iter();
+        let items =
+            given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let mut best: Option<(f32, Self)> = None;
+        for item in items {
+            let (name, rest) = item.split_once(';').unwrap_or((item, ""));
+            let Some(encoding) = Self::named(name.trim().as_bytes()) else { continue };
+            let quality = match rest.trim().strip_prefix("q=") {
+                Some(quality) => quality.trim().parse().unwrap_or(0.0),
+                None => 1.0,
+            };
+            let is_better = best.is_none_or(|(so_far, known)| {
+                quality > so_far || (quality == so_far && known == Self::Deflate)
+            });
+            if quality > 0.0 && is_better {
+                best = Some((quality, encoding));
+            }
+        }
+        best.map(|(_, encoding)| encoding)
+    }
+
+    /// As quickly as it goes: answers are made once for each caller.
+    pub fn compress(self, chunks: &[Bytes]) -> Bytes {
+        let (out, level) = (Vec::new(), Compression::fast());
+        match self {
+            Self::Gzip => written(GzEncoder::new(out, level), chunks).finish(),
+            Self::Deflate => written(ZlibEncoder::new(out, level), chunks).finish(),
+        }
+        .expect("writing into memory does not fail")
+        .into()
+    }
+
     /// # Errors
     /// When the body is not what the encoding promises, or inflates beyond `limit` bytes.
     pub fn inflate(self, body: &[u8], limit: usize) -> Result<Bytes> {
@@ -67,12 +107,19 @@ impl Encoding {
         .map_err(|error| error.within(format_args!("{} request body", self.as_str())))
     }
 
-    fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Gzip => "gzip",
             Self::Deflate => "deflate",
         }
     }
+}
+
+fn written<W: Write>(mut encoder: W, chunks: &[Bytes]) -> W {
+    for chunk in chunks {
+        encoder.write_all(chunk).expect("writing into memory does not fail");
+    }
+    encoder
 }
 
 fn read_up_to(mut source: impl Read, limit: usize) -> Result<Bytes> {
@@ -94,11 +141,6 @@ fn read_up_to(mut source: impl Read, limit: usize) -> Result<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
-    use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
-
     use super::*;
 
     fn gzip(data: &[u8]) -> Vec<u8> {
@@ -113,6 +155,32 @@ mod tests {
         zlib.write_all(b"hello").unwrap();
         assert_eq!(Encoding::Deflate.inflate(&zlib.finish().unwrap(), 5).unwrap(), "hello");
         assert_eq!(Encoding::Gzip.inflate(&gzip(b"hello"), 5).unwrap(), "hello");
+    }
+
+    #[test]
+    fn the_best_liked_encoding_is_taken() {
+        let accepted = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(value).unwrap());
+            Encoding::accepted(&headers)
+        };
+        for value in ["gzip", "deflate, gzip", "br, gzip;q=0.5", "deflate;q=0.3,gzip;q=0.4"] {
+            assert_eq!(accepted(value), Some(Encoding::Gzip), "{value}");
+        }
+        assert_eq!(accepted("gzip;q=0.1, deflate;q=0.2"), Some(Encoding::Deflate));
+        for value in ["", "identity", "br", "gzip;q=0", "gzip;q=x", "*"] {
+            assert_eq!(accepted(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_compressed_in_pieces_inflates_whole() {
+        let chunks = [Bytes::from(vec![7; 5000]), Bytes::from_static(b"end")];
+        for encoding in [Encoding::Gzip, Encoding::Deflate] {
+            let small = encoding.compress(&chunks);
+            assert!(small.len() < 200);
+            assert_eq!(encoding.inflate(&small, 6000).unwrap(), chunks.concat());
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
 use tidegate_proto::shared_memory::Regions;
 use tidegate_proto::{DecodeError, JsonLimits, grpc, open_inference, predict, tensorflow_serving};
 
+use crate::encoding::Encoding;
 use crate::failure::Failure;
 use crate::status::Contract;
 
@@ -31,6 +32,8 @@ pub struct Decoded {
     pub outputs: Vec<Arc<str>>,
     pub parameters: Parameters,
     pub form: ReplyForm,
+    /// For the answer.
+    pub compression: Option<Encoding>,
 }
 
 pub enum ReplyForm {
@@ -91,6 +94,7 @@ impl Format {
             outputs: Vec::new(),
             parameters: Parameters::new(),
             form,
+            compression: None,
         };
         Ok(match self {
             Self::OpenInference(json_length) => {
@@ -101,6 +105,7 @@ impl Format {
                     outputs: request.reply.output_names(),
                     parameters: request.parameters,
                     form: ReplyForm::OpenInference(request.reply),
+                    compression: None,
                 }
             }
             Self::TensorFlow => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use hyper::body::Incoming;
 use tidegate_inference::{
@@ -20,7 +20,7 @@ use tidegate_proto::open_inference::Encoded;
 use crate::Ingress;
 use crate::activity::Activity;
 use crate::body::{self, BodyBounds, Unreadable};
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, WORTH_COMPRESSING};
 use crate::failure::Failure;
 use crate::format::{Decoded, Format, JSON_LENGTH, ReplyForm};
 use crate::reply::{self, Reply, ReplyBody};
@@ -53,6 +53,8 @@ struct Entry<P: Admitted> {
 pub struct Answer {
     pub timeline: Timeline,
     pub encoded: Encoded,
+    /// How the chunks are compressed, into one.
+    pub compression: Option<Encoding>,
 }
 
 impl<A: Admission> Ingress<A> {
@@ -73,9 +75,8 @@ impl<A: Admission> Ingress<A> {
         match self.serve_admitted(&mut exchange, format, &mut entry, &mut visit).await {
             Ok(answer) => {
                 let permit = entry.unsettled.settle(Ok(&answer.timeline));
-                let reply = self.answer(answer.encoded, &answer.timeline, permit);
-                visit.responded(&answer.timeline, reply.body().len());
-                reply
+                visit.responded(&answer.timeline, answer.encoded.byte_size());
+                self.answer(answer, permit)
             }
             Err(Unreadable::Failed(failure)) => {
                 let permit = entry.unsettled.settle(Err(&failure.error));
@@ -173,7 +174,8 @@ impl<A: Admission> Ingress<A> {
             admitted.grow(body.len().saturating_sub(sent)).map_err(failed)?;
         }
         let paid = body.len();
-        let decoded = self.decode(format, body, admitted).await?;
+        let mut decoded = self.decode(format, body, admitted).await?;
+        decoded.compression = Encoding::accepted(&exchange.parts.headers);
         let answer = self.complete(admitted, decoded, paid, exchange.received).await;
         Ok(answer.map_err(failed)?)
     }
@@ -187,7 +189,7 @@ impl<A: Admission> Ingress<A> {
         paid: usize,
         received: Instant,
     ) -> Result<Answer, Error> {
-        let Decoded { inputs, outputs, parameters, form } = decoded;
+        let Decoded { inputs, outputs, parameters, form, compression } = decoded;
         let decoded: usize = inputs.iter().map(memory_of).sum();
         admitted.grow(decoded.saturating_sub(paid))?;
         let timeout = timeout::in_parameters(&parameters)?;
@@ -197,13 +199,13 @@ impl<A: Admission> Ingress<A> {
         timeline.stamp(Stage::Decoded, Instant::now());
         let request = Request { inputs, outputs, parameters, deadline, priority, timeline };
         let Response { outputs, mut timeline } = admitted.infer(request).await?;
-        let encoded = self.encode(form, admitted, outputs).await?;
+        let (encoded, compression) = self.encode(form, compression, admitted, outputs).await?;
         let now = Instant::now();
         timeline.stamp(Stage::Encoded, now);
         if admitted.deadline().is_past(now) {
             return Err(late(admitted, &timeline));
         }
-        Ok(Answer { timeline, encoded })
+        Ok(Answer { timeline, encoded, compression })
     }
 
     /// Always aside: a small compressed body may hold a large one.
@@ -236,22 +238,27 @@ impl<A: Admission> Ingress<A> {
     async fn encode(
         &self,
         form: ReplyForm,
+        compression: Option<Encoding>,
         admitted: &mut A::Admitted,
         outputs: Vec<Tensor>,
-    ) -> Result<Encoded, Error> {
+    ) -> Result<(Encoded, Option<Encoding>), Error> {
         let bytes = outputs.iter().map(Tensor::byte_size).sum();
         let (model, version) = (admitted.model().clone(), admitted.version());
         let memory = self.shared_memory.clone();
-        let encode = move || form.encode(&model, version, &outputs, regions(&memory));
+        let encode = move || {
+            let encoded = form.encode(&model, version, &outputs, regions(&memory))?;
+            let is_worth_it = encoded.byte_size() >= WORTH_COMPRESSING;
+            let Some(compression) = compression.filter(|_| is_worth_it) else {
+                return Ok((encoded, None));
+            };
+            let chunks = vec![compression.compress(&encoded.chunks)];
+            Ok((Encoded { chunks, ..encoded }, Some(compression)))
+        };
         self.pool.run(bytes, encode).await?
     }
 
-    fn answer(
-        &self,
-        encoded: Encoded,
-        timeline: &Timeline,
-        permit: A::Admitted,
-    ) -> Reply<A::Admitted> {
+    fn answer(&self, answer: Answer, permit: A::Admitted) -> Reply<A::Admitted> {
+        let Answer { timeline, encoded, compression } = answer;
         let content_type = HeaderValue::from_static(encoded.content_type());
         let body = ReplyBody::of_chunks(encoded.chunks).holding(permit);
         let mut reply = http::Response::new(body);
@@ -260,8 +267,13 @@ impl<A: Admission> Ingress<A> {
         if let Some(length) = encoded.json_length {
             headers.insert(JSON_LENGTH, HeaderValue::from(length));
         }
+        if let Some(compression) = compression {
+            let name = HeaderValue::from_static(compression.as_str());
+            headers.insert(CONTENT_ENCODING, name);
+            headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        }
         if self.config.server_timing {
-            headers.insert(server_timing::HEADER, server_timing::header(timeline));
+            headers.insert(server_timing::HEADER, server_timing::header(&timeline));
         }
         reply
     }

@@ -114,6 +114,8 @@ fn what_the_file_says_is_used() {
 address = "127.0.0.1:1"
 server_timing = false
 management = true
+[shared_memory]
+path = "/dev/shm"
 [admin]
 address = "[::1]:2"
 [state]
@@ -125,6 +127,7 @@ max_body_size = "1MiB"
 max_requests_in_flight = 7
 max_bytes_in_flight = "2MiB"
 request_timeout = "1.5s"
+stream_idle_timeout = "3s"
 [log]
 level = "warn,tidegate::access=info"
 access_sample = 1
@@ -139,6 +142,8 @@ worker_threads = 3
     assert_eq!(config.admin_address, "[::1]:2".parse().unwrap());
     assert!(!config.ingress.server_timing);
     assert!(config.ingress.management);
+    assert_eq!(config.ingress.shared_memory.as_deref(), Some(Path::new("/dev/shm")));
+    assert_eq!(config.ingress.stream_idle_timeout, Duration::from_secs(3));
     assert_eq!(config.control.state_file, Path::new("/var/lib/tidegate/state.json"));
     assert_eq!(config.ingress.max_body_size, 1 << 20);
     assert_eq!(config.limits.max_requests_in_flight, 7);

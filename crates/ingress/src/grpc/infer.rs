@@ -95,7 +95,7 @@ impl<A: Admission> Ingress<A> {
 
     fn grpc_answer(&self, served: Served<A::Admitted>) -> Reply<A::Admitted> {
         let mut reply = match served.outcome {
-            Ok(Answer { timeline, encoded }) => {
+            Ok(Answer { timeline, encoded, .. }) => {
                 let mut reply = reply::message(encoded.chunks);
                 if self.config.server_timing {
                     let timing = server_timing::header(&timeline);
@@ -275,12 +275,18 @@ impl Opened {
                     outputs: request.reply.output_names(),
                     parameters: request.parameters,
                     form: ReplyForm::GrpcOpenInference(request.reply, within),
+                    compression: None,
                 })
             }
             Self::TensorFlow(request) => {
                 let (inputs, outputs) = tensorflow_serving::decode_request(request)?;
-                let parameters = Parameters::new();
-                Ok(Decoded { inputs, outputs, parameters, form: ReplyForm::GrpcTensorFlow })
+                Ok(Decoded {
+                    inputs,
+                    outputs,
+                    parameters: Parameters::new(),
+                    form: ReplyForm::GrpcTensorFlow,
+                    compression: None,
+                })
             }
         }
     }

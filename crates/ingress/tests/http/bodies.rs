@@ -1,9 +1,10 @@
 //! Bodies that are compressed, large, or sent over HTTP/2.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::{GzEncoder, ZlibEncoder};
 use http::Method;
 use http_body_util::Full;
@@ -100,5 +101,25 @@ async fn http2_with_prior_knowledge_works_with_streams_side_by_side() {
     }
     let missing = request(Method::GET, "http://test/nowhere", &[], "");
     assert_eq!(sender.send_request(missing).await.unwrap().status(), 404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_large_answer_is_compressed_for_whoever_accepts_it() {
+    let server = Server::echo().await;
+    let ask = async |rows, accepted| {
+        let headers = [("accept-encoding", accepted)];
+        server.send(Method::POST, "/v2/models/m/infer", &headers, infer_body(rows)).await
+    };
+    let plain = ask(500, "identity").await;
+    assert!(plain.body.len() > 1024 && plain.header("content-encoding").is_empty());
+    let compressed = ask(500, "br, gzip").await;
+    assert_eq!(compressed.header("content-encoding"), "gzip");
+    assert_eq!(compressed.header("vary"), "accept-encoding");
+    assert!(compressed.body.len() < plain.body.len() / 4);
+    let mut whole = Vec::new();
+    GzDecoder::new(&compressed.body[..]).read_to_end(&mut whole).unwrap();
+    assert_eq!(whole, plain.body);
+    assert!(ask(1, "gzip").await.header("content-encoding").is_empty(), "a small one is not");
     server.stop().await;
 }
