@@ -26,6 +26,8 @@ async fn a_caller_that_hung_up_while_queued_is_never_executed_and_is_counted() {
     house.until_queued(2.0).await;
     drop(leaves);
     house.until("a caller gone", |scrape| scrape.ended("caller_gone") == 1.0).await;
+    // Its place is free although the worker is still inside its run.
+    house.until_queued(1.0).await;
     engines.blue.open();
 
     first.await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_inference::{Error, ErrorKind, Priority, Result, Tensor};
@@ -31,6 +31,8 @@ pub struct Queue {
     made: Instant,
     /// In ns after `made`.
     swept: AtomicU64,
+    /// Since they were last searched for.
+    departed: AtomicUsize,
 }
 
 /// A queue for at most `capacity` requests, and the batcher that empties it.
@@ -59,7 +61,15 @@ fn build(
     let batcher =
         Batcher::new(Arc::clone(&arrivals), Arc::clone(&batching), Arc::clone(&forecast), rule);
     let capacity = capacity.get();
-    let queue = Queue { arrivals, batching, forecast, capacity, made, swept: AtomicU64::new(0) };
+    let queue = Queue {
+        arrivals,
+        batching,
+        forecast,
+        capacity,
+        made,
+        swept: AtomicU64::new(0),
+        departed: AtomicUsize::new(0),
+    };
     (Arc::new(queue), batcher)
 }
 
@@ -178,6 +188,17 @@ impl Queue {
     /// done: not right after the last time, and not while somebody leads.
     pub fn sweep(&self, now: Instant) -> bool {
         self.may_sweep(now) && self.arrivals.sweep(now)
+    }
+
+    /// Somebody who waited here has left. Places of the departed are given back at once while few wait, and after
+    /// every eighth of them when many do: searching the queue for each of a crowd would cost the crowd's square.
+    pub fn departed(&self, now: Instant) {
+        // Relaxed: the counter guards nothing but itself.
+        let departed = self.departed.fetch_add(1, Ordering::Relaxed) + 1;
+        let worth_it = departed.saturating_mul(8) >= self.len();
+        if worth_it && !self.is_empty() && self.arrivals.sweep(now) {
+            self.departed.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Whoever moves the mark sweeps; the others of that moment do not.

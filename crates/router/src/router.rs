@@ -3,11 +3,11 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tidegate_batcher::{Answer, Queue, Terms};
+use tidegate_batcher::{Answer, Answered, Queue, Terms};
 use tidegate_inference::{
     Admission, Admitted, Catalog, Deadline, Error, ErrorKind, ModelName, Priority, Request,
     RequestHead, Response, Result, Signature, Stage, Tensor, Timeline, Version,
@@ -107,15 +107,16 @@ impl Passage {
         check_in_time(&lane.queue, self.rows, Some(priority), &self.terms, now)
             .inspect_err(|error| shed(lane, error, Shed::PredictedLate))?;
         timeline.stamp(Stage::Enqueued, now);
-        let mut answer = lane
+        let answer = lane
             .queue
             .submit(inputs, self.terms, now)
             .inspect_err(|error| shed(lane, error, Shed::QueueFull))?;
+        let mut waiting = Waiting { queue: &lane.queue, answer: Some(answer) };
 
         let until = tokio::time::Instant::from_std(deadline.instant());
-        let answered = match tokio::time::timeout_at(until, &mut answer).await {
+        let answered = match tokio::time::timeout_at(until, &mut waiting).await {
             Ok(answered) => answered?,
-            Err(_) => return Err(unanswered(&lane.queue, answer, deadline, &timeline)),
+            Err(_) => return Err(unanswered(waiting, deadline, &timeline)),
         };
         answered.times.stamp(&mut timeline);
         timeline.set_batch(answered.batch);
@@ -125,12 +126,39 @@ impl Passage {
     }
 }
 
+/// A caller that waits for its answer. Dropped before that is there, it frees its place in the queue.
+struct Waiting<'q> {
+    queue: &'q Queue,
+    /// Gone once it was answered.
+    answer: Option<Answer>,
+}
+
+impl Future for Waiting<'_> {
+    type Output = Result<Answered>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(answer) = self.answer.as_mut() else { return Poll::Pending };
+        let answered = ready!(Pin::new(answer).poll(context));
+        self.answer = None;
+        Poll::Ready(answered)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // First the answer: who waits for it no more is known by that.
+        if self.answer.take().is_some() {
+            self.queue.departed(Instant::now());
+        }
+    }
+}
+
 /// Nothing has come by the deadline. The queue is searched for the late, so that whoever still waits in it
 /// hears so from there; nobody else knows who is waiting and who is being run.
-fn unanswered(queue: &Queue, mut answer: Answer, deadline: Deadline, timeline: &Timeline) -> Error {
-    let searched = queue.sweep(Instant::now());
+fn unanswered(mut waiting: Waiting<'_>, deadline: Deadline, timeline: &Timeline) -> Error {
+    let searched = waiting.queue.sweep(Instant::now());
     let mut context = Context::from_waker(Waker::noop());
-    match Pin::new(&mut answer).poll(&mut context) {
+    match Pin::new(&mut waiting).poll(&mut context) {
         Poll::Ready(Err(error)) => error,
         _ => {
             let place = if searched { "in execution" } else { "in the queue or in execution" };

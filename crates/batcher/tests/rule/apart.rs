@@ -1,5 +1,6 @@
 //! Requests that failed, sizes that memory could not hold, and callers that left a full queue.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -141,4 +142,32 @@ fn a_full_queue_of_departed_callers_takes_the_next_one_while_a_run_goes_on() {
     let taken: Vec<_> = (0..4).map(|_| submit(later).unwrap()).collect();
     assert_eq!(submit(later).unwrap_err().kind(), ErrorKind::Overloaded);
     drop(taken);
+}
+
+#[test]
+fn places_of_the_departed_are_free_at_once_and_a_crowd_is_not_searched_for_each_of_them() {
+    let Bench { queue, batcher, now } = Bench::new(64, 64, 1000 * MS);
+    let batcher = Arc::new(Mutex::new(batcher));
+    let (sweeping, sweeps) = (Arc::downgrade(&batcher), Arc::new(AtomicUsize::new(0)));
+    let counting = Arc::clone(&sweeps);
+    batcher.lock().unwrap().on_full(move |now| {
+        counting.fetch_add(1, Ordering::Relaxed);
+        sweeping.upgrade().unwrap().lock().unwrap().sweep(now);
+        true
+    });
+    let submit = || {
+        let deadline = tidegate_inference::Deadline::after(now, 60_000 * MS);
+        queue.submit(vec![tensor(&[1, 2], 0)], deadline, now).unwrap()
+    };
+    let mut answers: Vec<_> = (0..64).map(|_| submit()).collect();
+    while answers.len() > 4 {
+        drop(answers.pop());
+        queue.departed(now);
+    }
+    // Of those who wait, fewer than one in eight is gone.
+    assert_eq!(queue.len(), 4);
+    assert!(sweeps.load(Ordering::Relaxed) < 30, "{sweeps:?}");
+    drop(answers.pop());
+    queue.departed(now);
+    assert_eq!(queue.len(), 3);
 }
