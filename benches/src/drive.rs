@@ -4,9 +4,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_loadtest::ceiling::echo::channels;
 use tidegate_loadtest::engine::{DriveOptions, drive};
 use tidegate_loadtest::figures::Run;
-use tidegate_loadtest::load::{Arrivals, Behaviour, Load};
+use tidegate_loadtest::load::{Arrivals, Behaviour, Load, Transport};
 use tidegate_loadtest::target::PreparedTarget;
 
 use crate::Result;
@@ -14,8 +15,8 @@ use crate::Result;
 /// Of the arrivals and of what is asked.
 pub const SEED: u64 = 1;
 pub const TIMEOUT: Duration = Duration::from_secs(30);
-/// Of an open loop. Requests that find none free wait, and their wait counts.
-const CONNECTIONS: usize = 256;
+/// Of an open loop: so many requests at the same time. Those that find no place wait, and their wait counts.
+const CALLERS: usize = 256;
 
 pub struct Drive {
     pub name: String,
@@ -29,15 +30,19 @@ pub struct Drive {
 impl Drive {
     pub fn at(self, target: &PreparedTarget) -> Result<Run> {
         let Self { name, arrivals, warm_up, duration, process } = self;
-        let connections = match arrivals {
+        let callers = match arrivals {
             Arrivals::Closed { callers } => callers,
-            Arrivals::Open(_) => CONNECTIONS,
+            Arrivals::Open(_) => CALLERS,
+        };
+        let (transport, connections) = match target.transport {
+            Transport::Http1 => (Transport::Http1, callers),
+            Transport::Http2 { .. } => channels(callers),
         };
         let load = Load {
             name,
             target: target.target.clone(),
             endpoints: Arc::clone(&target.endpoints),
-            transport: target.transport,
+            transport,
             wire: Arc::clone(&target.wire),
             questions: Arc::clone(&target.questions),
             arrivals,

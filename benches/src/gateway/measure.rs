@@ -18,9 +18,10 @@ use tidegate_loadtest::figures::Run;
 use tidegate_loadtest::load::{Arrivals, Endpoint, Transport};
 use tidegate_loadtest::question::Prepared;
 use tidegate_loadtest::target::{Arguments, Check, PreparedTarget, TargetOptions, prepare};
+use tidegate_proto::grpc::PREFIX;
 
 use super::process::Gateway;
-use super::workload::{Name, Threads, Workload};
+use super::workload::{Name, Threads, Wire, Workload};
 use crate::Result;
 use crate::drive::{Drive, SEED, TIMEOUT};
 
@@ -121,22 +122,28 @@ impl Bench {
         let endpoint = Endpoint::tcp(gateway.data);
         ready(&endpoint, &format!("{path}/ready"))?;
         let options = TargetOptions {
-            binary: workload.binary,
+            binary: workload.wire == Wire::Binary,
             check: Some(Check::Itself),
             ..TargetOptions::default()
         };
-        let target = format!("http://{}{path}", gateway.data);
+        let scheme = if workload.wire == Wire::Grpc { "grpc" } else { "http" };
+        let target = format!("{scheme}://{}{path}", gateway.data);
         let target = prepare(&Arguments { target, options }, SEED, 1)?;
         let question = target.questions.first().ok_or("a target asks something")?.clone();
         // The bare server answers what the gateway does, so that its answers cost the generator as much to judge.
-        let answer = once(&endpoint, Transport::Http1, Method::POST, &question.request, TIMEOUT)?;
+        let answer = once(&endpoint, target.transport, Method::POST, &question.request, TIMEOUT)?;
         let program = std::env::current_exe()?;
-        let protocol = if workload.binary { Protocol::Http } else { Protocol::Json };
-        let bare = Bare::start(&program, protocol, &answer.body, available_parallelism()?)?;
+        let (protocol, said) = match workload.wire {
+            Wire::Json => (Protocol::Json, &answer.body[..]),
+            Wire::Binary => (Protocol::Http, &answer.body[..]),
+            // tonic puts the frame around it.
+            Wire::Grpc => (Protocol::Grpc, answer.body.get(PREFIX..).unwrap_or_default()),
+        };
+        let bare = Bare::start(&program, protocol, said, available_parallelism()?)?;
         // Of a binary answer its header says how to read it, which the bare server does not send.
-        let wire = match workload.binary {
-            true => Arc::new(OfLength(answer.body.len())),
-            false => Arc::clone(&target.wire),
+        let wire = match workload.wire {
+            Wire::Binary => Arc::new(OfLength(answer.body.len())),
+            Wire::Json | Wire::Grpc => Arc::clone(&target.wire),
         };
         let exchange = Exchange { question, wire };
         let ways: Vec<Threads> = workload.raw.iter().map(|(threads, _)| *threads).collect();
@@ -171,7 +178,7 @@ impl Bench {
         Case {
             name,
             model: format!("{model} {version}"),
-            wire: self.workload.wire(),
+            wire: self.workload.wire.name(),
             raw: self.cells.iter().map(|&cell| RawArm { cell, runs: Vec::new() }).collect(),
             closed: self.callers.iter().map(closed).collect(),
             open: SHARES.map(|share| OpenArm { share, gateway: Vec::new() }).into(),

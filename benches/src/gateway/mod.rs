@@ -3,7 +3,7 @@
 //!
 //! Baselines, interleaved with the gateway in the same run: raw ONNX Runtime, with at most as many rows in flight as there are
 //! callers (what the model allows); a bare hyper server that reads the same bodies and answers the same bytes, JSON parsed and
-//! written by serde_json (what HTTP allows). Beside them stand the targets that the project has set itself.
+//! written by serde_json, and for gRPC a bare tonic one (what the wire allows). Beside them stand the targets that the project has set itself.
 //!
 //! Generator and server share the machine, so the CPU of each is shown, and a run in which the generator was the limit
 //! is marked.
@@ -45,7 +45,7 @@ pub struct Options {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "tiny,tiny-binary,heavy,digits,orientation"
+        default_value = "tiny,tiny-binary,tiny-grpc,heavy,digits,orientation"
     )]
     models: Vec<Name>,
     /// The gateway's program; otherwise the one that was built beside this one

@@ -2,6 +2,7 @@
 //!
 //! tiny         16 numbers, one MatMul, V2 JSON: the server itself is what shows
 //! tiny-binary  the same, V2 binary
+//! tiny-grpc    the same, V2 gRPC with raw contents
 //! heavy        seven layers of 2048, V2 JSON: a batch costs little more than a row
 //! digits       the demo, 64 numbers, V2 JSON: small, as most models that are not on a GPU
 //! orientation  a real convolutional network on images, V2 binary: compute-bound from the first row
@@ -23,6 +24,7 @@ const SEED: u64 = 1;
 pub enum Name {
     Tiny,
     TinyBinary,
+    TinyGrpc,
     Heavy,
     Digits,
     Orientation,
@@ -42,12 +44,29 @@ pub struct Workload {
     pub name: Name,
     pub model: &'static str,
     pub version: u64,
-    /// Whether tensors travel in binary form.
-    pub binary: bool,
+    pub wire: Wire,
     pub repository: PathBuf,
     /// The ways to share the cores: so many instances, each with so many threads.
     pub raw: Vec<(Threads, Raw)>,
     pub inputs: Inputs,
+}
+
+/// How tensors travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Json,
+    Binary,
+    Grpc,
+}
+
+impl Wire {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Binary => "binary",
+            Self::Grpc => "gRPC",
+        }
+    }
 }
 
 /// How a copy of the model uses the cores.
@@ -73,12 +92,13 @@ impl Threads {
 impl Workload {
     pub fn load(name: Name, folders: &Folders, backend: &OrtBackend) -> Result<Self> {
         let bench_models = folders.bench_models.clone();
-        let (model, version, binary, repository) = match name {
-            Name::Tiny => ("tiny", 1, false, bench_models),
-            Name::TinyBinary => ("tiny", 1, true, bench_models),
-            Name::Heavy => ("heavy", 1, false, bench_models),
-            Name::Digits => ("digits", 2, false, folders.demo.join("repository")),
-            Name::Orientation => ("orientation", 1, true, bench_models),
+        let (model, version, wire, repository) = match name {
+            Name::Tiny => ("tiny", 1, Wire::Json, bench_models),
+            Name::TinyBinary => ("tiny", 1, Wire::Binary, bench_models),
+            Name::TinyGrpc => ("tiny", 1, Wire::Grpc, bench_models),
+            Name::Heavy => ("heavy", 1, Wire::Json, bench_models),
+            Name::Digits => ("digits", 2, Wire::Json, folders.demo.join("repository")),
+            Name::Orientation => ("orientation", 1, Wire::Binary, bench_models),
         };
         let folder = repository.join(model).join(version.to_string());
         let load = |threads: Threads| -> Result<(Threads, Raw)> {
@@ -92,10 +112,6 @@ impl Workload {
             Threads::all(available_parallelism()?).into_iter().map(load).collect::<Result<_>>()?;
         let (_, first) = raw.first().ok_or("there is a way to share the cores")?;
         let inputs = Inputs::new(&first.signature, &[], SEED)?;
-        Ok(Self { name, model, version, binary, repository, raw, inputs })
-    }
-
-    pub fn wire(&self) -> &'static str {
-        if self.binary { "binary" } else { "JSON" }
+        Ok(Self { name, model, version, wire, repository, raw, inputs })
     }
 }

@@ -28,6 +28,12 @@ pub struct Exchange {
     pub wire: Arc<dyn Wire>,
 }
 
+/// How so many callers share connections of HTTP/2, and how many connections there are.
+pub fn channels(callers: usize) -> (Transport, usize) {
+    let connections = callers.clamp(1, CHANNELS);
+    (Transport::Http2 { streams: callers.div_ceil(connections) }, connections)
+}
+
 /// A closed loop of so many callers against a bare server.
 ///
 /// # Errors
@@ -42,10 +48,7 @@ pub fn closed_loop(
     let callers = callers.get();
     let (transport, connections) = match protocol {
         Protocol::Http | Protocol::Json => (Transport::Http1, callers),
-        Protocol::Grpc => {
-            let connections = callers.min(CHANNELS);
-            (Transport::Http2 { streams: callers.div_ceil(connections) }, connections)
-        }
+        Protocol::Grpc => channels(callers),
     };
     let load = Load {
         name: format!("bare {}", protocol.name()),

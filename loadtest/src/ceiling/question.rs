@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, TE};
 use http::{HeaderMap, HeaderValue};
 use tidegate_inference::{ModelName, Parameters, Tensor, Version};
 use tidegate_proto::open_inference::{Reply, encode_infer, encode_request};
+use tidegate_proto::shared_memory::NoRegions;
 
 use super::bare::Protocol;
 use super::echo::{Exchange, OfLength};
@@ -58,7 +59,7 @@ fn written(inputs: &[Tensor], outputs: &[Tensor], binary: bool) -> Result<(Bytes
     let version = Version::new(1).ok_or("1 is a version")?;
     let reply = Reply { binary_default: binary, ..Reply::default() };
     let request = encode_request(inputs, &Parameters::default(), binary).map_err(failed)?;
-    let answer = encode_infer(&model, version, &reply, outputs).map_err(failed)?;
+    let answer = encode_infer(&model, version, &reply, outputs, &NoRegions).map_err(failed)?;
     Ok((request.chunks.concat().into(), answer.chunks.concat().into()))
 }
 
