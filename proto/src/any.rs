@@ -1,9 +1,11 @@
-//! Random tensors for the tests: every datatype, ranks from none to three, every bit pattern.
+//! Random values for the tests: tensors of every datatype, ranks from none to three, every bit pattern; statistics.
 
 use bytes::Bytes;
 use half::{bf16, f16};
 use proptest::prelude::*;
-use tidegate_inference::{DataType, Shape, Tensor, TensorData};
+use tidegate_inference::{
+    BatchStatistics, DataType, ModelName, Shape, Statistics, Tensor, TensorData, Total, Version,
+};
 
 /// A tensor of random datatype, rank and bit patterns; BOOL bytes stay 0 or 1, byte strings are text.
 pub(crate) fn any_tensor(name: &'static str) -> impl Strategy<Value = Tensor> {
@@ -55,4 +57,48 @@ fn without_nan_payloads(tensor: &Tensor) -> TensorData {
         (TensorData::Fixed(bytes), DataType::Fp64) => canonical!(bytes, f64, 8),
         (data, _) => data.clone(),
     }
+}
+
+/// What some version of some model has done.
+pub(crate) fn any_versions_statistics() -> impl Strategy<Value = (ModelName, Version, Statistics)> {
+    let number = 1..=i64::MAX as u64;
+    ("[a-z\"é ]{1,8}", number, any_statistics()).prop_map(|(model, number, statistics)| {
+        (ModelName::new(&model).unwrap(), Version::new(number).unwrap(), statistics)
+    })
+}
+
+fn any_statistics() -> impl Strategy<Value = Statistics> {
+    let counts = any::<[u64; 3]>();
+    let totals = (any_total(), any_total(), any_total(), any_total(), any_total(), any_total());
+    let batches = proptest::collection::vec(any_batches(), 0..4);
+    (counts, totals, batches).prop_map(|(counts, totals, batches)| {
+        let [last_inference, inference_count, execution_count] = counts;
+        let (success, fail, queue, compute_input, compute_infer, compute_output) = totals;
+        Statistics {
+            last_inference,
+            inference_count,
+            execution_count,
+            success,
+            fail,
+            queue,
+            compute_input,
+            compute_infer,
+            compute_output,
+            batches,
+        }
+    })
+}
+
+fn any_batches() -> impl Strategy<Value = BatchStatistics> {
+    let batches = (any::<u64>(), any_total(), any_total(), any_total());
+    batches.prop_map(|(rows, compute_input, compute_infer, compute_output)| BatchStatistics {
+        rows,
+        compute_input,
+        compute_infer,
+        compute_output,
+    })
+}
+
+fn any_total() -> impl Strategy<Value = Total> {
+    any::<(u64, u64)>().prop_map(|(count, ns)| Total { count, ns })
 }

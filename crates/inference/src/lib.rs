@@ -14,6 +14,7 @@ mod priority;
 mod request;
 mod shape;
 mod signature;
+mod statistics;
 mod tensor;
 mod timeline;
 mod version;
@@ -30,6 +31,7 @@ pub use request::{
 };
 pub use shape::Shape;
 pub use signature::{Dim, Signature, TensorSpec};
+pub use statistics::{BatchStatistics, Statistics, Total};
 pub use tensor::{Tensor, TensorData};
 pub use timeline::{BatchFacts, CloseReason, Stage, Timeline};
 pub use version::{Version, VersionSelector};

@@ -117,6 +117,11 @@ impl Timeline {
         Some(self.stamps[stage as usize]).filter(|nanos| *nanos != NEVER)
     }
 
+    /// The first of these, in this order, that was reached.
+    pub fn first_reached<const N: usize>(&self, stages: [Stage; N]) -> Option<Stage> {
+        stages.into_iter().find(|stage| self.since_received(*stage).is_some())
+    }
+
     /// Time from one stage to another; `None` when either was never reached.
     pub fn between(&self, from: Stage, to: Stage) -> Option<Duration> {
         let (from, to) = (self.since_received(from)?, self.since_received(to)?);
@@ -150,5 +155,7 @@ mod tests {
         timeline.stamp(Stage::Dispatched, start + Duration::from_millis(4));
         assert_eq!(timeline.queue_delay(), Some(Duration::from_millis(3)));
         assert_eq!(timeline.at(Stage::Encoded), None);
+        let either = [Stage::Encoded, Stage::Dispatched, Stage::Enqueued];
+        assert_eq!(timeline.first_reached(either), Some(Stage::Dispatched));
     }
 }

@@ -34,6 +34,7 @@ mod service;
 mod settings;
 mod shared_memory;
 mod socket;
+mod statistics;
 pub mod status;
 mod tensorflow;
 mod timeout;

@@ -18,6 +18,8 @@ pub enum Endpoint<'p> {
     ModelList,
     ModelMetadata(Target<'p>),
     ModelReady(Target<'p>),
+    /// Of all models, or of the named one.
+    Statistics(Option<Target<'p>>),
     Infer(Target<'p>),
     Repository(RepositoryCall<'p>),
     SharedMemory(MemoryKind, MemoryCall<'p>),
@@ -126,6 +128,8 @@ fn open_inference<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
         "/models" => Endpoint::ModelList,
         "/logging" => return log_settings(method),
         "/trace/setting" => return trace_settings(method, None),
+        // A model of that name is hidden here, as it is with Triton; by its versions it can be named.
+        "/models/stats" => Endpoint::Statistics(None),
         _ => {
             if let Some(rest) = rest.strip_prefix("/repository/") {
                 return repository(method, rest);
@@ -224,7 +228,7 @@ fn shared_memory<'p>(method: &Method, kind: MemoryKind, rest: &'p str) -> Routed
     }
 }
 
-/// `M[/versions/V][/infer|/ready]`
+/// `M[/versions/V][/infer|/ready|/stats]`
 fn open_inference_model<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
     let contract = Contract::OpenInference;
     let mut parts = rest.split('/');
@@ -259,6 +263,7 @@ fn open_inference_model<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
     match action {
         None => only_get(method, Endpoint::ModelMetadata(target), contract),
         Some("ready") => only_get(method, Endpoint::ModelReady(target), contract),
+        Some("stats") => only_get(method, Endpoint::Statistics(Some(target)), contract),
         Some("infer") => only_post(method, Endpoint::Infer(target), contract),
         Some(_) => Err(not_found(contract)),
     }

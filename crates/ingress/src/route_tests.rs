@@ -44,6 +44,15 @@ fn open_inference_paths_are_known() {
         get("/v2/models/m/versions/3/ready").unwrap(),
         Endpoint::ModelReady(target("m", version(3)))
     );
+    assert_eq!(get("/v2/models/stats").unwrap(), Endpoint::Statistics(None));
+    assert_eq!(
+        get("/v2/models/m/stats").unwrap(),
+        Endpoint::Statistics(Some(target("m", any.clone())))
+    );
+    assert_eq!(
+        get("/v2/models/m/versions/3/stats").unwrap(),
+        Endpoint::Statistics(Some(target("m", version(3))))
+    );
     assert_eq!(post("/v2/models/m/infer").unwrap(), Endpoint::Infer(target("m", any.clone())));
     assert_eq!(
         post("/v2/models/m/versions/12/infer").unwrap(),

@@ -64,6 +64,7 @@ impl Admission for Router {
         Ok(Passage {
             model: model.clone(),
             lane: Arc::clone(lane),
+            received: now,
             terms,
             permit,
             rows: 0,
@@ -80,6 +81,7 @@ impl Admission for Router {
 pub struct Passage {
     model: ModelName,
     lane: Arc<Lane>,
+    received: Instant,
     terms: Terms,
     permit: Permit,
     rows: usize,
@@ -238,7 +240,7 @@ impl Admitted for Passage {
         }
         match outcome {
             Ok(timeline) => self.lane.metrics.responded(timeline, self.rows),
-            Err(error) => self.lane.metrics.errored(error.kind()),
+            Err(error) => self.lane.metrics.errored(error.kind(), self.received.elapsed()),
         }
     }
 }
@@ -246,7 +248,7 @@ impl Admitted for Passage {
 impl Drop for Passage {
     fn drop(&mut self) {
         if !self.settled {
-            self.lane.metrics.caller_gone();
+            self.lane.metrics.caller_gone(self.received.elapsed());
         }
     }
 }

@@ -60,9 +60,6 @@ macro_rules! families {
     };
 }
 
-/// Why a request failed, in Triton's words.
-pub const TRITON_REASONS: [&str; 4] = ["REJECTED", "CANCELED", "BACKEND", "OTHER"];
-
 type PerModel<M> = Family<ModelLabels, M>;
 type PerModelAndWord<M> = Family<(ModelLabels, Word), M>;
 
@@ -135,7 +132,7 @@ families! {
     nv_success: PerModel<Counter> = Family::default(), "nv_inference_request_success";
     /// Number of failed inference requests
     nv_failure: PerModelAndWord<Counter> = Family::default(), "nv_inference_request_failure";
-    /// Number of inferences performed (rows executed)
+    /// Number of inferences performed (rows of successful requests)
     nv_count: PerModel<Counter> = Family::default(), "nv_inference_count";
     /// Number of model executions performed (batches)
     nv_exec_count: PerModel<Counter> = Family::default(), "nv_inference_exec_count";

@@ -76,6 +76,11 @@ impl Histogram {
         self.observe(count as u64);
     }
 
+    /// Of all that was observed, in counted units: nanoseconds, for a histogram of durations.
+    pub fn sum(&self) -> u64 {
+        self.0.sum.load(Ordering::Relaxed)
+    }
+
     fn observe(&self, value: u64) {
         let cells = &*self.0;
         let bucket = cells.bounds.partition_point(|bound| *bound < value);
@@ -94,7 +99,7 @@ impl EncodeMetric for Histogram {
             .zip(cells.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)))
             .collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = cells.sum.load(Ordering::Relaxed) as f64 / cells.scale;
+        let sum = self.sum() as f64 / cells.scale;
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 
@@ -146,6 +151,6 @@ mod tests {
             }
         });
         assert_eq!(counts(&histogram).iter().sum::<u64>(), 4000);
-        assert_eq!(histogram.0.sum.load(Ordering::Relaxed), 4 * 499_500);
+        assert_eq!(histogram.sum(), 4 * 499_500);
     }
 }

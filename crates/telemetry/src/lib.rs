@@ -14,6 +14,8 @@ mod logging;
 mod model;
 mod shed;
 mod telemetry;
+mod totals;
+mod triton;
 
 pub use access::{AccessLog, AccessRecord, AccessSampling};
 pub use connections::{ConnectionMetrics, OpenConnection};

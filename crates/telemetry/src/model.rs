@@ -1,6 +1,6 @@
 //! What is counted for one version of one model: a bundle of handles, taken once.
 //!
-//! Every method is a few relaxed additions: no look-up, no lock, no allocation. For every request that was
+//! What a request calls is a few relaxed additions: no look-up, no lock, no allocation. For every request that was
 //! accepted, exactly one of `responded`, `errored` and `caller_gone` is to be called.
 
 use std::fmt;
@@ -9,12 +9,16 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use tidegate_inference::{BatchFacts, CloseReason, ErrorKind, ModelName, Stage, Timeline, Version};
+use tidegate_inference::{
+    BatchFacts, CloseReason, ErrorKind, ModelName, Stage, Statistics, Timeline, Version,
+};
 
-use crate::families::{Families, ModelLabels, SecondsGauge, TRITON_REASONS};
+use crate::families::{Families, ModelLabels, SecondsGauge};
 use crate::faults::FaultMetrics;
 use crate::histogram::Histogram;
 use crate::shed::Shed;
+use crate::totals::{Counted, Totals};
+use crate::triton::{Reason, Triton};
 
 pub struct ModelMetrics {
     accepted: Counter,
@@ -41,6 +45,7 @@ pub struct ModelMetrics {
     /// In the order of [`CloseReason::ALL`].
     batches: [Counter; CloseReason::ALL.len()],
     faults: FaultMetrics,
+    totals: Totals,
     triton: Triton,
 }
 
@@ -56,24 +61,6 @@ pub struct QueueView {
     /// What a full batch was learned to take, and a single row.
     pub full_batch: Duration,
     pub single_row: Duration,
-}
-
-/// The same events in Triton's words.
-#[derive(Debug)]
-struct Triton {
-    success: Counter,
-    rejected: Counter,
-    canceled: Counter,
-    backend: Counter,
-    other: Counter,
-    count: Counter,
-    exec_count: Counter,
-    request_us: Counter,
-    queue_us: Counter,
-    input_us: Counter,
-    infer_us: Counter,
-    output_us: Counter,
-    pending: Gauge,
 }
 
 impl ModelMetrics {
@@ -113,6 +100,7 @@ impl ModelMetrics {
                 families.batches.get_or_create_owned(&(labels.clone(), word))
             }),
             faults: FaultMetrics::new(families, labels),
+            totals: Totals::default(),
             triton: Triton::new(families, labels),
         }
     }
@@ -133,23 +121,21 @@ impl ModelMetrics {
         self.in_flight.dec();
         self.responses.inc();
         self.rows.inc_by(rows as u64);
-        let end =
-            [Stage::Encoded, Stage::Scattered].into_iter().find(|s| timeline.at(*s).is_some());
-        let total = end.and_then(|end| timeline.between(Stage::Received, end));
-        if let Some(total) = total {
+        let end = timeline.first_reached([Stage::Encoded, Stage::Scattered]);
+        if let Some(total) = end.and_then(|end| timeline.between(Stage::Received, end)) {
             self.request_duration.observe_duration(total);
         }
         if let Some(delay) = timeline.queue_delay() {
             self.queue_delay.observe_duration(delay);
         }
-        self.triton.responded(timeline, total.unwrap_or_default());
+        self.totals.responded(timeline);
     }
 
-    /// A request ended in an error.
-    pub fn errored(&self, kind: ErrorKind) {
+    /// A request ended in an error, so long after its head was read.
+    pub fn errored(&self, kind: ErrorKind, took: Duration) {
         self.in_flight.dec();
         self.errors[kind as usize].inc();
-        self.triton.failure(kind).inc();
+        self.totals.failed(took);
     }
 
     /// A request was refused for overload: besides being refused before it was admitted, or having
@@ -158,11 +144,11 @@ impl ModelMetrics {
         self.shed[why as usize].inc();
     }
 
-    /// A request ended because nobody waited for it any more.
-    pub fn caller_gone(&self) {
+    /// A request ended because nobody waited for it any more, so long after its head was read.
+    pub fn caller_gone(&self, took: Duration) {
         self.in_flight.dec();
         self.callers_gone.inc();
-        self.triton.canceled.inc();
+        self.totals.failed(took);
     }
 
     /// Whom to ask about the queue; asked at every scrape. Counting here would cost every request, and
@@ -177,10 +163,30 @@ impl ModelMetrics {
         let view = look.as_ref().map(|look| look()).unwrap_or_default();
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.queue_depth.set(count(view.waiting));
-        self.triton.pending.set(count(view.waiting));
+        self.triton.show(&self.statistics(), self.failures(), view.waiting);
         self.full_batch_rows.set(count(view.full_batch_rows));
         self.full_batch_seconds.set(view.full_batch.as_secs_f64());
         self.single_row_seconds.set(view.single_row.as_secs_f64());
+    }
+
+    /// What the version has done so far.
+    pub(crate) fn statistics(&self) -> Statistics {
+        self.totals.statistics(Counted {
+            responses: self.responses.get(),
+            failures: self.failures().iter().sum(),
+            rows: self.rows.get(),
+            queue_ns: self.queue_delay.sum(),
+        })
+    }
+
+    /// By their reasons in Triton's words, in their order.
+    fn failures(&self) -> [u64; Reason::ALL.len()] {
+        let mut failures = [0; Reason::ALL.len()];
+        for (kind, counter) in ErrorKind::ALL.into_iter().zip(&self.errors) {
+            failures[Reason::of(kind) as usize] += counter.get();
+        }
+        failures[Reason::Canceled as usize] += self.callers_gone.get();
+        failures
     }
 
     /// A batch was executed.
@@ -191,8 +197,7 @@ impl ModelMetrics {
         self.gather_duration.observe_duration(gather);
         self.execution_duration.observe_duration(execute);
         self.scatter_duration.observe_duration(scatter);
-        self.triton.count.inc_by(facts.rows as u64);
-        self.triton.exec_count.inc();
+        self.totals.executed(facts.rows, gather, execute, scatter);
     }
 }
 
@@ -202,56 +207,10 @@ impl fmt::Debug for ModelMetrics {
     }
 }
 
-impl Triton {
-    fn new(families: &Families, labels: &ModelLabels) -> Self {
-        let [rejected, canceled, backend, other] = TRITON_REASONS.map(|reason| {
-            families.nv_failure.get_or_create_owned(&(labels.clone(), [("reason", reason)]))
-        });
-        Self {
-            success: families.nv_success.get_or_create_owned(labels),
-            rejected,
-            canceled,
-            backend,
-            other,
-            count: families.nv_count.get_or_create_owned(labels),
-            exec_count: families.nv_exec_count.get_or_create_owned(labels),
-            request_us: families.nv_request_us.get_or_create_owned(labels),
-            queue_us: families.nv_queue_us.get_or_create_owned(labels),
-            input_us: families.nv_input_us.get_or_create_owned(labels),
-            infer_us: families.nv_infer_us.get_or_create_owned(labels),
-            output_us: families.nv_output_us.get_or_create_owned(labels),
-            pending: families.nv_pending.get_or_create_owned(labels),
-        }
-    }
-
-    /// Triton adds a batch's times once for each of its requests, and only for those that succeed.
-    fn responded(&self, timeline: &Timeline, total: Duration) {
-        let add = |counter: &Counter, duration: Option<Duration>| {
-            let micros = duration.unwrap_or_default().as_micros();
-            counter.inc_by(u64::try_from(micros).unwrap_or(u64::MAX));
-        };
-        self.success.inc();
-        add(&self.request_us, Some(total));
-        add(&self.queue_us, timeline.queue_delay());
-        add(&self.input_us, timeline.between(Stage::Dispatched, Stage::Gathered));
-        add(&self.infer_us, timeline.between(Stage::Gathered, Stage::Executed));
-        add(&self.output_us, timeline.between(Stage::Executed, Stage::Scattered));
-    }
-
-    /// `REJECTED` is Triton's word for what its scheduler turned away: full, late or not ready.
-    fn failure(&self, kind: ErrorKind) -> &Counter {
-        match kind {
-            ErrorKind::Overloaded | ErrorKind::DeadlineExceeded | ErrorKind::Unavailable => {
-                &self.rejected
-            }
-            ErrorKind::ModelFailed => &self.backend,
-            _ => &self.other,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tidegate_inference::Total;
+
     use super::*;
 
     #[test]
@@ -274,11 +233,14 @@ mod tests {
             metrics.accepted();
         }
         metrics.responded(&Timeline::starting(std::time::Instant::now()), 1);
-        metrics.errored(ErrorKind::ModelFailed);
-        metrics.caller_gone();
+        metrics.errored(ErrorKind::ModelFailed, Duration::from_millis(2));
+        metrics.caller_gone(Duration::from_millis(3));
         let errors: u64 = metrics.errors.iter().map(Counter::get).sum();
         let ended = metrics.responses.get() + errors + metrics.callers_gone.get();
         assert_eq!((metrics.accepted.get(), ended, metrics.in_flight.get()), (4, 3, 1));
+        let Statistics { success, fail, .. } = metrics.statistics();
+        assert_eq!((success.count, fail), (1, Total { count: 2, ns: 5_000_000 }));
+        assert_eq!(metrics.failures(), [0, 1, 1, 0]);
     }
 
     #[test]
@@ -286,6 +248,6 @@ mod tests {
         let metrics = ModelMetrics::unregistered();
         metrics.accepted();
         metrics.responded(&Timeline::starting(std::time::Instant::now()), 1);
-        assert_eq!((metrics.triton.success.get(), metrics.triton.infer_us.get()), (1, 0));
+        assert_eq!(metrics.statistics().compute_infer, Total { count: 1, ns: 0 });
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tidegate_inference::{ErrorKind, ModelName, Version, VersionState};
+use tidegate_inference::{ErrorKind, ModelName, Statistics, Version, VersionState};
 
 use crate::connections::ConnectionMetrics;
 use crate::exposition;
@@ -33,6 +33,12 @@ impl Telemetry {
         let make = || ModelMetrics::new(&self.families, &ModelLabels::new(model, version));
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(models.entry((model.clone(), version)).or_insert_with(|| Arc::new(make())))
+    }
+
+    /// What a version has done so far; `None` when it was never loaded.
+    pub fn statistics(&self, model: &ModelName, version: Version) -> Option<Statistics> {
+        let models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        models.get(&(model.clone(), version)).map(|metrics| metrics.statistics())
     }
 
     pub fn set_version_state(&self, model: &ModelName, version: Version, current: VersionState) {
@@ -90,7 +96,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
 
-    use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline};
+    use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline, Total};
 
     use super::*;
     use crate::QueueView;
@@ -116,9 +122,9 @@ mod tests {
         }
         metrics.watch_queue(|| QueueView { waiting: 1, ..QueueView::default() });
         metrics.responded(&timeline, 4);
-        metrics.errored(ErrorKind::Overloaded);
+        metrics.errored(ErrorKind::Overloaded, Duration::from_millis(7));
         metrics.shed(Shed::PredictedLate);
-        metrics.caller_gone();
+        metrics.caller_gone(Duration::from_millis(8));
         let facts = BatchFacts { rows: 5, requests: 2, closed_by: CloseReason::Delay };
         metrics.batch(facts, Duration::from_micros(20), Duration::from_millis(3), Duration::ZERO);
         telemetry.refused("v2", ErrorKind::TooLarge);
@@ -188,7 +194,7 @@ mod tests {
         assert_eq!(value("tidegate_version_state", &[("state", "loading")]), 0.0);
         assert_eq!(value("tidegate_route_weight", &[]), 90.0);
         assert_eq!(value("tidegate_version_unbatched", &[]), 1.0);
-        assert_eq!(value("nv_inference_count", &[]), 5.0);
+        assert_eq!(value("nv_inference_count", &[]), 4.0);
         assert_eq!(value("nv_inference_exec_count", &[]), 1.0);
         assert_eq!(value("nv_inference_request_success", &[]), 1.0);
         assert_eq!(value("nv_inference_request_failure", &[("reason", "REJECTED")]), 1.0);
@@ -233,6 +239,35 @@ mod tests {
         assert_eq!(depth(), [Some(3.0); 2]);
         waiting.store(0, Ordering::Relaxed);
         assert_eq!(depth(), [Some(0.0); 2]);
+    }
+
+    #[test]
+    fn statistics_and_tritons_counters_agree() {
+        let telemetry = Telemetry::new();
+        let (model, version) = digits();
+        assert_eq!(telemetry.statistics(&model, version), None);
+        busy(&telemetry);
+        busy(&telemetry);
+        let statistics = telemetry.statistics(&model, version).unwrap();
+        let exposition = scrape(&telemetry);
+        let value = |name: &str| {
+            let labels = [("model", "di\"gits"), ("version", "2")];
+            exposition.value(name, &labels).unwrap()
+        };
+        for (name, expected) in [
+            ("nv_inference_request_success", statistics.success.count),
+            ("nv_inference_count", statistics.inference_count),
+            ("nv_inference_exec_count", statistics.execution_count),
+            ("nv_inference_request_duration_us", statistics.success.ns / 1000),
+            ("nv_inference_queue_duration_us", statistics.queue.ns / 1000),
+            ("nv_inference_compute_input_duration_us", statistics.compute_input.ns / 1000),
+            ("nv_inference_compute_infer_duration_us", statistics.compute_infer.ns / 1000),
+            ("nv_inference_compute_output_duration_us", statistics.compute_output.ns / 1000),
+        ] {
+            assert!(expected > 0, "{name}");
+            assert_eq!(value(name), expected as f64, "{name}");
+        }
+        assert_eq!(statistics.fail, Total { count: 4, ns: 30_000_000 });
     }
 
     #[test]

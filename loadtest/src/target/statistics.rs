@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tidegate_proto::open_inference::{ModelStatistics, Total};
+use tidegate_inference::{Statistics, Total};
 
 use super::format::Format;
 use crate::engine::once;
@@ -44,15 +44,15 @@ impl StatisticsReader {
 }
 
 impl StatisticsReading {
-    fn of(versions: &[ModelStatistics]) -> Self {
+    fn of(versions: &[Statistics]) -> Self {
         let mut sum = Self::default();
         for version in versions {
             sum.inference_count += version.inference_count;
             sum.execution_count += version.execution_count;
             add(&mut sum.queue, version.queue);
-            add(&mut sum.compute, version.compute);
-            for (rows, executions) in &version.batches {
-                *sum.batches.entry(*rows).or_default() += executions;
+            add(&mut sum.compute, compute(version));
+            for batches in &version.batches {
+                *sum.batches.entry(batches.rows).or_default() += batches.compute_infer.count;
             }
         }
         sum
@@ -81,8 +81,15 @@ impl StatisticsReading {
 }
 
 fn add(sum: &mut Total, part: Total) {
-    sum.count += part.count;
-    sum.ns += part.ns;
+    sum.count = sum.count.saturating_add(part.count);
+    sum.ns = sum.ns.saturating_add(part.ns);
+}
+
+/// Input, inference and output are parts of one thing: it was done once where each part was done once.
+fn compute(version: &Statistics) -> Total {
+    let parts = [version.compute_input, version.compute_infer, version.compute_output];
+    let count = parts.iter().map(|part| part.count).max().unwrap_or(0);
+    Total { count, ns: parts.iter().fold(0, |sum, part| sum.saturating_add(part.ns)) }
 }
 
 fn mean_ms(before: Total, after: Total) -> Option<f64> {
@@ -93,17 +100,25 @@ fn mean_ms(before: Total, after: Total) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_inference::BatchStatistics;
+
     use super::*;
 
     fn reading(scale: u64) -> StatisticsReading {
-        let version = ModelStatistics {
+        let batches = [(2, 3 * scale), (4, scale), (8, 7)].map(|(rows, executions)| {
+            let compute_infer = Total { count: executions, ns: 1 };
+            BatchStatistics { rows, compute_infer, ..BatchStatistics::default() }
+        });
+        let version = Statistics {
             inference_count: 10 * scale,
             execution_count: 4 * scale,
             queue: Total { count: 5 * scale, ns: 10_000_000 * scale },
-            compute: Total { count: 5 * scale, ns: 5_000_000 * scale },
-            batches: vec![(2, 3 * scale), (4, scale), (8, 7)],
+            compute_input: Total { count: 5 * scale, ns: 1_000_000 * scale },
+            compute_infer: Total { count: 5 * scale, ns: 4_000_000 * scale },
+            batches: batches.to_vec(),
+            ..Statistics::default()
         };
-        StatisticsReading::of(&[version, ModelStatistics::default()])
+        StatisticsReading::of(&[version, Statistics::default()])
     }
 
     #[test]

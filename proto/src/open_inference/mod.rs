@@ -10,6 +10,7 @@
 pub(crate) mod binary;
 mod classification;
 pub(crate) mod client;
+mod duration;
 mod head;
 mod metadata;
 mod parameters;
@@ -19,11 +20,12 @@ mod request;
 mod response;
 mod settings;
 mod shared_memory;
+mod statistics;
 
 pub use binary::{HeaderLength, JSON_LENGTH_HEADER};
 pub use client::{
-    ModelMetadata, ModelStatistics, Total, answering_version, decode_metadata, decode_response,
-    decode_statistics, encode_request,
+    ModelMetadata, answering_version, decode_metadata, decode_response, decode_statistics,
+    encode_request,
 };
 pub(crate) use metadata::dim_size;
 pub use metadata::{
@@ -39,3 +41,4 @@ pub use settings::{
     decode_trace_settings, log_settings, trace_settings,
 };
 pub use shared_memory::{SharedRegion, decode_registration, memory_status};
+pub use statistics::encode_statistics;

@@ -17,4 +17,5 @@ mod lifetimes;
 mod limits;
 mod paths;
 mod repository;
+mod statistics;
 mod timeouts;

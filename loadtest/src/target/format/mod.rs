@@ -12,8 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tidegate_inference::{Parameters, Signature, Tensor, TensorSpec};
-use tidegate_proto::open_inference::ModelStatistics;
+use tidegate_inference::{Parameters, Signature, Statistics, Tensor, TensorSpec};
 
 use super::address::{Protocol, Target};
 use crate::Failure;
@@ -54,7 +53,7 @@ pub(super) trait Format: Send + Sync {
         None
     }
 
-    fn statistics(&self, _answer: &Answer) -> Option<Vec<ModelStatistics>> {
+    fn statistics(&self, _answer: &Answer) -> Option<Vec<Statistics>> {
         None
     }
 }

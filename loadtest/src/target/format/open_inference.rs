@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
-use tidegate_inference::{Parameters, Signature, Tensor, TensorSpec};
+use tidegate_inference::{Parameters, Signature, Statistics, Tensor, TensorSpec};
 use tidegate_proto::JsonLimits;
 use tidegate_proto::open_inference::{
-    HeaderLength, JSON_LENGTH_HEADER, ModelStatistics, answering_version, decode_metadata,
-    decode_response, decode_statistics, encode_request,
+    HeaderLength, JSON_LENGTH_HEADER, answering_version, decode_metadata, decode_response,
+    decode_statistics, encode_request,
 };
 
 use super::super::address::Target;
@@ -83,7 +83,7 @@ impl Format for OpenInference {
         Some((Method::GET, self.manner.prepared(path, Bytes::new(), &[])))
     }
 
-    fn statistics(&self, answer: &Answer) -> Option<Vec<ModelStatistics>> {
+    fn statistics(&self, answer: &Answer) -> Option<Vec<Statistics>> {
         decode_statistics(&answer.body).ok()
     }
 }

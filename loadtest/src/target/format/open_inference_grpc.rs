@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
-use tidegate_inference::{Parameters, Signature, Tensor, TensorSpec};
+use tidegate_inference::{Parameters, Signature, Statistics, Tensor, TensorSpec};
 use tidegate_proto::grpc::inference::{
     ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelStatisticsRequest,
     ModelStatisticsResponse,
@@ -11,7 +11,6 @@ use tidegate_proto::grpc::open_inference::{
     decode_metadata, decode_response, decode_statistics, encode_request,
 };
 use tidegate_proto::grpc::{frame, unframe};
-use tidegate_proto::open_inference::ModelStatistics;
 
 use super::super::address::{Asked, Target};
 use super::grpc::{call, refusal};
@@ -82,7 +81,7 @@ impl Format for OpenInferenceGrpc {
         Some((Method::POST, self.call("ModelStatistics", frame(&request))))
     }
 
-    fn statistics(&self, answer: &Answer) -> Option<Vec<ModelStatistics>> {
+    fn statistics(&self, answer: &Answer) -> Option<Vec<Statistics>> {
         unframe::<ModelStatisticsResponse>(&answer.body).ok().map(decode_statistics)
     }
 }

@@ -13,4 +13,4 @@ mod statistics;
 pub use metadata::{decode_metadata, encode_metadata};
 pub use request::{decode_infer, encode_request};
 pub use response::{Within, decode_response, encode_infer, encode_response};
-pub use statistics::decode_statistics;
+pub use statistics::{decode_statistics, encode_statistics};

@@ -1,27 +1,78 @@
-//! Triton's statistics extension, read.
+//! Triton's statistics extension, written and read.
+
+use tidegate_inference::{BatchStatistics, ModelName, Statistics, Total, Version};
 
 use crate::grpc::inference::{
-    ModelStatistics as Message, ModelStatisticsResponse, StatisticDuration,
+    InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsResponse,
+    StatisticDuration,
 };
-use crate::open_inference::{ModelStatistics, Total};
+
+/// The answer to `ModelStatistics`: one for each version.
+pub fn encode_statistics(versions: &[(ModelName, Version, Statistics)]) -> ModelStatisticsResponse {
+    ModelStatisticsResponse { model_stats: versions.iter().map(write).collect() }
+}
+
+fn write((model, version, statistics): &(ModelName, Version, Statistics)) -> ModelStatistics {
+    ModelStatistics {
+        name: model.as_str().to_owned(),
+        version: version.to_string(),
+        last_inference: statistics.last_inference,
+        inference_count: statistics.inference_count,
+        execution_count: statistics.execution_count,
+        inference_stats: Some(InferStatistics {
+            success: duration(statistics.success),
+            fail: duration(statistics.fail),
+            queue: duration(statistics.queue),
+            compute_input: duration(statistics.compute_input),
+            compute_infer: duration(statistics.compute_infer),
+            compute_output: duration(statistics.compute_output),
+            cache_hit: duration(Total::default()),
+            cache_miss: duration(Total::default()),
+        }),
+        batch_stats: statistics.batches.iter().map(write_batch).collect(),
+    }
+}
+
+fn write_batch(batches: &BatchStatistics) -> InferBatchStatistics {
+    InferBatchStatistics {
+        batch_size: batches.rows,
+        compute_input: duration(batches.compute_input),
+        compute_infer: duration(batches.compute_infer),
+        compute_output: duration(batches.compute_output),
+    }
+}
+
+fn duration(total: Total) -> Option<StatisticDuration> {
+    Some(StatisticDuration { count: total.count, ns: total.ns })
+}
 
 /// One for each version.
-pub fn decode_statistics(response: ModelStatisticsResponse) -> Vec<ModelStatistics> {
+pub fn decode_statistics(response: ModelStatisticsResponse) -> Vec<Statistics> {
     response.model_stats.into_iter().map(read).collect()
 }
 
-fn read(message: Message) -> ModelStatistics {
+fn read(message: ModelStatistics) -> Statistics {
     let durations = message.inference_stats.unwrap_or_default();
-    let parts = [durations.compute_input, durations.compute_infer, durations.compute_output];
-    let batches = message.batch_stats.into_iter();
-    ModelStatistics {
+    Statistics {
+        last_inference: message.last_inference,
         inference_count: message.inference_count,
         execution_count: message.execution_count,
+        success: total(durations.success),
+        fail: total(durations.fail),
         queue: total(durations.queue),
-        compute: Total::of_parts(parts.map(total)),
-        batches: batches
-            .map(|batch| (batch.batch_size, total(batch.compute_infer).count))
-            .collect(),
+        compute_input: total(durations.compute_input),
+        compute_infer: total(durations.compute_infer),
+        compute_output: total(durations.compute_output),
+        batches: message.batch_stats.into_iter().map(read_batch).collect(),
+    }
+}
+
+fn read_batch(batches: InferBatchStatistics) -> BatchStatistics {
+    BatchStatistics {
+        rows: batches.batch_size,
+        compute_input: total(batches.compute_input),
+        compute_infer: total(batches.compute_infer),
+        compute_output: total(batches.compute_output),
     }
 }
 
@@ -32,32 +83,29 @@ fn total(duration: Option<StatisticDuration>) -> Total {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use prost::Message;
+
     use super::*;
-    use crate::grpc::inference::{InferBatchStatistics, InferStatistics};
+    use crate::any::any_versions_statistics;
 
     #[test]
-    fn an_answer_is_read_and_what_is_left_out_is_nothing() {
-        let some = |count, ns| Some(StatisticDuration { count, ns });
-        let message = Message {
-            inference_count: 12,
-            execution_count: 5,
-            inference_stats: Some(InferStatistics {
-                queue: some(6, 60),
-                compute_input: some(6, 1),
-                compute_infer: some(6, 20),
-                ..InferStatistics::default()
-            }),
-            batch_stats: vec![InferBatchStatistics {
-                batch_size: 2,
-                compute_infer: some(4, 9),
-                ..InferBatchStatistics::default()
-            }],
-            ..Message::default()
-        };
-        let response = ModelStatisticsResponse { model_stats: vec![message, Message::default()] };
-        let read = decode_statistics(response);
-        assert_eq!(read[0].compute, Total { count: 6, ns: 21 });
-        assert_eq!((read[0].inference_count, &read[0].batches[..]), (12, &[(2, 4)][..]));
-        assert_eq!(read[1], ModelStatistics::default());
+    fn what_is_left_out_is_nothing() {
+        let response = ModelStatisticsResponse { model_stats: vec![ModelStatistics::default()] };
+        assert_eq!(decode_statistics(response), [Statistics::default()]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_a_client_reads(versions in vec(any_versions_statistics(), 0..4)) {
+            let wire = encode_statistics(&versions).encode_to_vec();
+            let read = ModelStatisticsResponse::decode(&wire[..]).unwrap();
+            let named = read.model_stats.iter().map(|stats| (stats.name.clone(), stats.version.clone()));
+            let expected = versions.iter().map(|(model, version, _)| (model.to_string(), version.to_string()));
+            prop_assert!(named.eq(expected));
+            let statistics: Vec<_> = versions.into_iter().map(|(_, _, statistics)| statistics).collect();
+            prop_assert_eq!(decode_statistics(read), statistics);
+        }
     }
 }

@@ -10,4 +10,4 @@ mod statistics;
 pub use metadata::{ModelMetadata, decode_metadata};
 pub use request::encode_request;
 pub use response::{answering_version, decode_response};
-pub use statistics::{ModelStatistics, Total, decode_statistics};
+pub use statistics::decode_statistics;
