@@ -71,9 +71,10 @@ impl ControlPlane {
         let started = Instant::now();
         let outcome = match &folder.file {
             Err(fault) => Err(LoadError::new(fault.clone())),
-            Ok(_) => self
-                .prepare(&folder, &config)
-                .and_then(|prepared| self.start(model, version, &config, prepared)),
+            Ok(_) => self.prepare(&folder, &config).and_then(|prepared| {
+                self.telemetry.warmed_up(&folder.path, prepared.warmed_up_in);
+                self.start(model, version, &config, prepared)
+            }),
         };
         match outcome {
             Ok((running, facts)) => {

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tidegate_backend::{
     Backend, BatchSafety, Care, Fitness, Instance, InstanceGroup, LoadError, LoadOptions, Loaded,
@@ -23,6 +24,7 @@ pub struct Prepared {
     rebuild: Rebuild,
     batching: Batching,
     warm_up: WarmUp,
+    pub warmed_up_in: Duration,
     pub status: BatchingStatus,
 }
 
@@ -44,8 +46,11 @@ pub fn prepare(
     };
     let safety = check_batch_safety(first.as_mut(), &signature, &samples)?;
     let (batching, status) = choose(safety, config)?;
+    let started = Instant::now();
     let warm_up = WarmUp::run(&mut instances, &signature, &samples, &batching)?;
-    Ok(Prepared { signature: Arc::new(signature), instances, rebuild, batching, warm_up, status })
+    let warmed_up_in = started.elapsed();
+    let signature = Arc::new(signature);
+    Ok(Prepared { signature, instances, rebuild, batching, warm_up, warmed_up_in, status })
 }
 
 fn choose(

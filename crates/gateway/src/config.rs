@@ -144,6 +144,7 @@ fn read_addresses(root: &Section<'_>, config: &mut Config) {
     set(&mut config.ingress.triton_compat, data.value("triton_compat"));
     set(&mut config.ingress.server_timing, data.value("server_timing"));
     set(&mut config.ingress.management, data.value("management"));
+    set(&mut config.ingress.metrics, data.value("metrics"));
     set_count(&mut config.ingress.decode_threads, data.value("decode_threads"));
     data.unknown_keys();
     config.ingress.shared_memory = read_shared_memory(root.section("shared_memory"));

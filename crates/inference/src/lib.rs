@@ -27,7 +27,8 @@ pub use management::{LoadRequest, Managed, Management, VersionPolicy, WantedMode
 pub use name::{Label, ModelName};
 pub use priority::Priority;
 pub use request::{
-    Admission, Admitted, ParameterValue, Parameters, Permit, Request, RequestHead, Response,
+    Admission, Admitted, Entrypoint, ParameterValue, Parameters, Permit, Request, RequestHead,
+    Response,
 };
 pub use shape::Shape;
 pub use signature::{Dim, Signature, TensorSpec};

@@ -57,6 +57,25 @@ pub enum ParameterValue {
     String(String),
 }
 
+/// By which door a request in TensorFlow Serving's words came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrypoint {
+    Rest,
+    Grpc,
+}
+
+impl Entrypoint {
+    pub const ALL: [Self; 2] = [Self::Rest, Self::Grpc];
+
+    /// A stable word for metrics: TensorFlow Serving's.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rest => "REST",
+            Self::Grpc => "GRPC",
+        }
+    }
+}
+
 /// The house behind the front door: implemented by the router, and by mocks in tests.
 pub trait Admission: Send + Sync + 'static {
     type Permit: Permit;
@@ -100,6 +119,10 @@ pub trait Admitted: Permit {
 
     /// Checks, queues, runs. Answers by the deadline at the latest.
     fn infer(&mut self, request: Request) -> impl Future<Output = Result<Response>> + Send;
+
+    /// Records that it was asked in TensorFlow Serving's words, and how that ended; besides, and before,
+    /// [`Admitted::settle`]. A house that keeps no such metrics has nothing to do.
+    fn tensorflow(&self, _entrypoint: Entrypoint, _outcome: Result<&Timeline, &Error>) {}
 
     /// Records how it ended, once: `Ok` with the answer's timeline, or the error that was answered.
     fn settle(&mut self, outcome: Result<&Timeline, &Error>);

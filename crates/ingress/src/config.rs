@@ -1,4 +1,4 @@
-//! What may be set about the data port: limits, timeouts and three switches. Units live in the types;
+//! What may be set about the data port: limits, timeouts and switches. Units live in the types;
 //! whoever composes the gateway's configuration gives every value a name there.
 
 use std::num::NonZeroUsize;
@@ -35,6 +35,8 @@ pub struct IngressConfig {
     pub management: bool,
     /// Where the keys of shared memory are looked up; absent, no memory is shared.
     pub shared_memory: Option<PathBuf>,
+    /// Metrics are on the data port, too.
+    pub metrics: bool,
     /// Large bodies that may be decoded, inflated or encoded at the same time.
     pub decode_threads: NonZeroUsize,
 }
@@ -56,6 +58,7 @@ impl Default for IngressConfig {
             server_timing: true,
             management: false,
             shared_memory: None,
+            metrics: true,
             decode_threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         }
     }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
-use tidegate_inference::{Error, ModelName, Parameters, Result, Signature, Tensor, Version};
+use tidegate_inference::{
+    Admitted, Entrypoint, Error, ModelName, Parameters, Result, Signature, Tensor, Timeline,
+    Version,
+};
 use tidegate_proto::grpc::open_inference::Within;
 use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
 use tidegate_proto::shared_memory::Regions;
@@ -71,6 +74,13 @@ impl Format {
             Self::OpenInference(_) => Contract::OpenInference,
             Self::TensorFlow => Contract::TensorFlow,
             Self::Predict => Contract::Plain,
+        }
+    }
+
+    /// Tells TensorFlow Serving's metrics of the end of a request, if it was asked in its words.
+    pub fn record<P: Admitted>(self, admitted: &P, outcome: Result<&Timeline, &Error>) {
+        if self == Self::TensorFlow {
+            admitted.tensorflow(Entrypoint::Rest, outcome);
         }
     }
 

@@ -68,17 +68,20 @@ impl<A: Admission> Ingress<A> {
         let mut entry = match self.enter(&exchange, format, &target) {
             Ok(entry) => entry,
             Err(failure) => {
+                self.refuse_tensorflow(format, &target, &failure.error);
                 return self.turn_away(visit, exchange, format.contract(), failure).await;
             }
         };
         visit.version = Some(entry.unsettled.admitted().version());
         match self.serve_admitted(&mut exchange, format, &mut entry, &mut visit).await {
             Ok(answer) => {
+                format.record(entry.unsettled.admitted(), Ok(&answer.timeline));
                 let permit = entry.unsettled.settle(Ok(&answer.timeline));
                 visit.responded(&answer.timeline, answer.encoded.byte_size());
                 self.answer(answer, permit)
             }
             Err(Unreadable::Failed(failure)) => {
+                format.record(entry.unsettled.admitted(), Err(&failure.error));
                 let permit = entry.unsettled.settle(Err(&failure.error));
                 Box::pin(refuse(visit, exchange, format.contract(), failure, Some(permit))).await
             }

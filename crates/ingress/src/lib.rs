@@ -23,6 +23,7 @@ mod infer;
 mod io_threads;
 mod mailbox;
 mod metadata;
+mod metrics;
 mod question;
 mod reply;
 mod repository;

@@ -32,6 +32,7 @@ pub enum Endpoint<'p> {
     /// A browser's preflight question to a TensorFlow path.
     TfsOptions,
     Predict,
+    Metrics,
 }
 
 /// A call of Triton's model repository extension, with the model's name, decoded but not looked up.
@@ -114,6 +115,9 @@ pub fn route<'p>(method: &Method, path: &'p str) -> Routed<'p> {
     match path {
         "/predict" => only_post(method, Endpoint::Predict, Contract::Plain),
         "/livez" => only_get(method, Endpoint::Live, Contract::Plain),
+        "/metrics" | "/monitoring/prometheus/metrics" => {
+            only_get(method, Endpoint::Metrics, Contract::Plain)
+        }
         "/readyz" => only_get(method, Endpoint::Ready, Contract::Plain),
         _ => Err(not_found(Contract::Plain)),
     }

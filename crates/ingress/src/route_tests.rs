@@ -124,6 +124,14 @@ fn shared_memory_is_asked_of_one_region_or_of_all() {
 }
 
 #[test]
+fn metrics_are_where_either_servers_scrapers_look() {
+    for path in ["/metrics", "/monitoring/prometheus/metrics"] {
+        assert_eq!(get(path).unwrap(), Endpoint::Metrics);
+        assert_eq!(refusal(post(path)).0, 405);
+    }
+}
+
+#[test]
 fn open_inference_calls_unknown_paths_not_found() {
     for path in [
         "/v2/",

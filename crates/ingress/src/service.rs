@@ -74,6 +74,7 @@ impl<A: Admission> Ingress<A> {
             }
             Endpoint::Settings(call) => return Box::pin(self.settings(exchange, call)).await,
             Endpoint::Repository(call) => return Box::pin(self.repository(exchange, call)).await,
+            Endpoint::Metrics => Box::pin(self.metrics()).await,
             Endpoint::Live => self.live(),
             Endpoint::Ready => self.ready(),
             Endpoint::ServerMetadata => self.server_metadata(),

@@ -14,6 +14,7 @@ use tidegate_proto::tensorflow_serving;
 
 use crate::Ingress;
 use crate::failure::Failure;
+use crate::format::Format;
 use crate::metadata::not_ready;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::route::Target;
@@ -34,6 +35,18 @@ impl<A: Admission> Ingress<A> {
             Ok(tensorflow_serving::model_metadata(name, version, signature))
         });
         answer(found.map_err(|error| servable_not_found(error, &target.model, &target.selector)))
+    }
+
+    /// Tells its metrics of a prediction that was refused before it was admitted. A name that no model has is not
+    /// counted: callers must not be able to make up series.
+    pub(crate) fn refuse_tensorflow(&self, format: Format, target: &Target<'_>, error: &Error) {
+        if format != Format::TensorFlow {
+            return;
+        }
+        let catalog = self.admission.catalog();
+        if let Ok((model, _)) = catalog.model(&target.model) {
+            self.telemetry.refused_tensorflow(model, error.kind());
+        }
     }
 
     pub(crate) fn tensorflow_other(&self, verb: &str) -> Reply<A::Admitted> {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tidegate_batcher::{Answer, Answered, Queue, Terms};
 use tidegate_inference::{
-    Admission, Admitted, Catalog, Deadline, Error, ErrorKind, ModelName, Priority, Request,
-    RequestHead, Response, Result, Signature, Stage, Tensor, Timeline, Version,
+    Admission, Admitted, Catalog, Deadline, Entrypoint, Error, ErrorKind, ModelName, Priority,
+    Request, RequestHead, Response, Result, Signature, Stage, Tensor, Timeline, Version,
 };
 use tidegate_telemetry::Shed;
 
@@ -232,6 +232,10 @@ impl Admitted for Passage {
 
     async fn infer(&mut self, request: Request) -> Result<Response> {
         self.run(request).await.map_err(|error| error.within(Place(&self.model, &self.lane)))
+    }
+
+    fn tensorflow(&self, entrypoint: Entrypoint, outcome: Result<&Timeline, &Error>) {
+        self.lane.metrics.tensorflow(entrypoint, outcome.map_err(Error::kind));
     }
 
     fn settle(&mut self, outcome: Result<&Timeline, &Error>) {

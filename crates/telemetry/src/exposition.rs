@@ -33,10 +33,10 @@ fn translate(open_metrics: &str) -> String {
         } else if let Some(text) = line.strip_prefix("# TYPE ") {
             let (name, kind) = text.split_once(' ').unwrap_or((text, "untyped"));
             family = Family { name, counter: kind == "counter" };
-            let suffix = if family.counter && !family.is_triton() { "_total" } else { "" };
+            let suffix = if family.counter && !family.is_borrowed() { "_total" } else { "" };
             let help = help.strip_prefix(name).unwrap_or_default();
             out.extend(["# HELP ", name, suffix, help, "\n# TYPE ", name, suffix, " ", kind, "\n"]);
-        } else if let Some(rest) = family.after_triton_total(line) {
+        } else if let Some(rest) = family.after_borrowed_total(line) {
             out.extend([family.name, rest, "\n"]);
         } else {
             out.extend([line, "\n"]);
@@ -51,13 +51,14 @@ struct Family<'a> {
 }
 
 impl Family<'_> {
-    fn is_triton(&self) -> bool {
-        self.name.starts_with("nv_")
+    /// Triton's, or TensorFlow Serving's.
+    fn is_borrowed(&self) -> bool {
+        self.name.starts_with("nv_") || self.name.starts_with(':')
     }
 
-    /// What follows the family's name in a Triton counter's sample; `None` for any other line.
-    fn after_triton_total<'l>(&self, line: &'l str) -> Option<&'l str> {
-        if !(self.counter && self.is_triton()) {
+    /// What follows the family's name in a borrowed counter's sample; `None` for any other line.
+    fn after_borrowed_total<'l>(&self, line: &'l str) -> Option<&'l str> {
+        if !(self.counter && self.is_borrowed()) {
             return None;
         }
         line.strip_prefix(self.name)?.strip_prefix("_total")
@@ -69,19 +70,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_counters_end_in_total_and_tritons_do_not() {
+    fn our_counters_end_in_total_and_borrowed_ones_do_not() {
         let translated = translate(
             "# HELP tidegate_requests Requests.\n# TYPE tidegate_requests counter\n\
              tidegate_requests_total{model=\"a\"} 1\n\
              # HELP nv_inference_count Rows.\n# TYPE nv_inference_count counter\n\
-             nv_inference_count_total{model=\"nv_inference_count_total\"} 2\n",
+             nv_inference_count_total{model=\"nv_inference_count_total\"} 2\n\
+             # HELP :tensorflow:serving:request_count Requests.\n\
+             # TYPE :tensorflow:serving:request_count counter\n\
+             :tensorflow:serving:request_count_total{status=\"OK\"} 3\n",
         );
         assert_eq!(
             translated,
             "# HELP tidegate_requests_total Requests.\n# TYPE tidegate_requests_total counter\n\
              tidegate_requests_total{model=\"a\"} 1\n\
              # HELP nv_inference_count Rows.\n# TYPE nv_inference_count counter\n\
-             nv_inference_count{model=\"nv_inference_count_total\"} 2\n"
+             nv_inference_count{model=\"nv_inference_count_total\"} 2\n\
+             # HELP :tensorflow:serving:request_count Requests.\n\
+             # TYPE :tensorflow:serving:request_count counter\n\
+             :tensorflow:serving:request_count{status=\"OK\"} 3\n"
         );
     }
 

@@ -1,8 +1,8 @@
 //! Every metric family, with its name and help, in one place.
 //!
 //! Names follow the glossary: base units, `_total` on counters (added while encoding). The `nv_` families
-//! are Triton's, under Triton's names, so that dashboards made for it keep working; where both tell the
-//! same story, ours is the finer one.
+//! are Triton's and the `:tensorflow:` families TensorFlow Serving's, under their names, so that dashboards made for
+//! them keep working; where both tell the same story, ours is the finer one.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -13,6 +13,7 @@ use tidegate_inference::{ModelName, Version};
 
 use crate::connections::ConnectionMetrics;
 use crate::histogram::Histogram;
+use crate::together::Together;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ModelLabels {
@@ -23,6 +24,15 @@ pub struct ModelLabels {
 impl ModelLabels {
     pub fn new(model: &ModelName, version: Version) -> Self {
         Self { model: model.as_str().to_owned(), version: version.get() }
+    }
+
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What the version's worker threads are called.
+    pub fn thread_pool(&self) -> String {
+        format!("{}-{}", self.version, self.model)
     }
 }
 
@@ -60,6 +70,16 @@ macro_rules! families {
     };
 }
 
+/// TensorFlow Serving's labels; it knows no versions here.
+pub type PerModelAndStatus = Family<[(&'static str, String); 2], Counter>;
+/// With `model_name`, `API` and `entrypoint`.
+pub type PerEntrypoint = Family<[(&'static str, String); 3], Histogram>;
+/// With `model_name`, `API` and `runtime`.
+pub type PerRuntime = Family<[(&'static str, String); 3], Histogram>;
+/// With `model_path` and `status`.
+type PerPath = Family<[(&'static str, String); 2], Histogram>;
+type PerThreadPool = Family<[(&'static str, String); 1], Histogram>;
+
 type PerModel<M> = Family<ModelLabels, M>;
 type PerModelAndWord<M> = Family<(ModelLabels, Word), M>;
 
@@ -69,6 +89,10 @@ fn seconds() -> PerModel<Histogram> {
 
 fn counts() -> PerModel<Histogram> {
     Family::new_with_constructor(Histogram::of_counts)
+}
+
+fn request_micros<const N: usize>() -> Family<[(&'static str, String); N], Histogram> {
+    Family::new_with_constructor(Histogram::of_request_micros)
 }
 
 families! {
@@ -150,4 +174,20 @@ families! {
     nv_pending: PerModel<Gauge> = Family::default(), "nv_inference_pending_request_count";
     /// Model load time in seconds
     nv_load_seconds: PerModel<SecondsGauge> = Family::default(), "nv_model_load_duration_secs";
+    /// Time from a request's head read to its only response encoded, in milliseconds
+    nv_first_response_ms: PerModel<Histogram> = Family::new_with_constructor(Histogram::of_milliseconds), "nv_inference_first_response_histogram_ms";
+    /// The total number of requests, by the status that they were answered with
+    tf_request_count: PerModelAndStatus = Family::default(), ":tensorflow:serving:request_count";
+    /// Distribution of wall time (in microseconds) for a successful request
+    tf_request_latency: PerEntrypoint = request_micros(), ":tensorflow:serving:request_latency";
+    /// Distribution of wall time (in microseconds) for the runtime, batching included
+    tf_runtime_latency: PerRuntime = request_micros(), ":tensorflow:serving:runtime_latency";
+    /// Distribution of wall time (in microseconds) for warming up the model
+    tf_warmup_latency: PerPath = request_micros(), ":tensorflow:serving:model_warmup_latency";
+    /// Distribution of wall time spent (in microseconds) in queuing
+    tf_queuing_latency: PerThreadPool = Family::new_with_constructor(Histogram::of_queue_micros), ":tensorflow:serving:batching_session:queuing_latency";
+    /// Distribution of the rows in a request
+    tf_input_batch_size: Together = Together::default(), ":tensorflow:serving:batching_session:input_batch_size";
+    /// Distribution of the rows in a batch
+    tf_processed_batch_size: Together = Together::default(), ":tensorflow:serving:batching_session:processed_batch_size";
 }

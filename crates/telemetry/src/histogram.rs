@@ -6,8 +6,8 @@
 //! it is the sum of the buckets, and so always agrees with them.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
@@ -39,8 +39,25 @@ const SECONDS: [u64; 21] = [
     50_000_000_000,
 ];
 
-/// Powers of two: batch sizes are chosen and thought of in them.
-const COUNTS: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
+/// Powers of two: batch sizes are chosen and thought of in them. As far as TensorFlow Serving's go.
+const COUNTS: [u64; 14] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192];
+
+/// TensorFlow Serving's bounds for requests, up to 24 minutes, and for its queue, up to a second.
+static REQUEST_MICROS: LazyLock<Vec<u64>> = LazyLock::new(|| exponential_micros(10.0, 1.8, 33));
+static QUEUE_MICROS: LazyLock<Vec<u64>> = LazyLock::new(|| exponential_micros(100.0, 1.2, 52));
+
+/// In nanoseconds, from `first` microseconds on; to six digits, as TensorFlow Serving prints them.
+fn exponential_micros(first: f64, growth: f64, count: i32) -> Vec<u64> {
+    let bound = |step| {
+        let digits = format!("{:.5e}", first * growth.powi(step));
+        let micros: f64 = digits.parse().expect("a float is read as it was written");
+        (micros * 1e3).round() as u64
+    };
+    (0..count).map(bound).collect()
+}
+
+/// Triton's, for the first response; all of them are in [`SECONDS`].
+const MILLISECONDS: [u64; 4] = [100_000_000, 500_000_000, 2_000_000_000, 5_000_000_000];
 
 #[derive(Clone)]
 pub struct Histogram(Arc<Cells>);
@@ -63,6 +80,21 @@ impl Histogram {
         Self::new(&COUNTS, 1.0)
     }
 
+    /// With TensorFlow Serving's bounds for requests.
+    pub fn of_request_micros() -> Self {
+        Self::new(&REQUEST_MICROS, 1e3)
+    }
+
+    /// With TensorFlow Serving's bounds for its queue.
+    pub fn of_queue_micros() -> Self {
+        Self::new(&QUEUE_MICROS, 1e3)
+    }
+
+    /// With Triton's bounds for the first response.
+    pub fn of_milliseconds() -> Self {
+        Self::new(&MILLISECONDS, 1e6)
+    }
+
     fn new(bounds: &'static [u64], scale: f64) -> Self {
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self(Arc::new(Cells { bounds, scale, buckets, sum: AtomicU64::new(0) }))
@@ -79,6 +111,28 @@ impl Histogram {
     /// Of all that was observed, in counted units: nanoseconds, for a histogram of durations.
     pub fn sum(&self) -> u64 {
         self.0.sum.load(Ordering::Relaxed)
+    }
+
+    /// Adds all of another's observations. Exact if its bounds are among the other's.
+    pub fn absorb(&self, other: &Self) {
+        let cells = &*self.0;
+        let values = other.0.bounds.iter().copied().chain([u64::MAX]);
+        for (bound, bucket) in values.zip(&other.0.buckets) {
+            let own = cells.bounds.partition_point(|own| *own < bound);
+            cells.buckets[own].fetch_add(bucket.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        cells.sum.fetch_add(other.sum(), Ordering::Relaxed);
+    }
+
+    /// Shows what another has observed by now, in coarser buckets. For a scrape: two at the same time show one of
+    /// two states that were true a moment ago.
+    pub fn follow(&self, finer: &Self) {
+        let fresh = Self::new(self.0.bounds, self.0.scale);
+        fresh.absorb(finer);
+        for (bucket, now) in self.0.buckets.iter().zip(&fresh.0.buckets) {
+            bucket.fetch_max(now.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.0.sum.fetch_max(fresh.sum(), Ordering::Relaxed);
     }
 
     fn observe(&self, value: u64) {
@@ -132,7 +186,32 @@ mod tests {
         for value in [0, 1, 2, 3, 1024, 1025] {
             histogram.observe_count(value);
         }
-        assert_eq!(counts(&histogram), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
+        assert_eq!(counts(&histogram), [2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn bounds_are_those_that_tensorflow_serving_prints() {
+        let micros = |bounds: &[u64]| -> Vec<f64> {
+            bounds.iter().map(|bound| *bound as f64 / 1e3).collect()
+        };
+        let requests = micros(&REQUEST_MICROS);
+        assert_eq!(requests[..7], [10.0, 18.0, 32.4, 58.32, 104.976, 188.957, 340.122]);
+        assert_eq!((requests.len(), requests[32]), (33, 1.474_76e9));
+        let queue = micros(&QUEUE_MICROS);
+        assert_eq!((queue.len(), &queue[..3]), (52, &[100.0, 120.0, 144.0][..]));
+    }
+
+    #[test]
+    fn a_coarser_histogram_follows_a_finer_one_exactly() {
+        let (finer, coarser) = (Histogram::of_seconds(), Histogram::of_milliseconds());
+        for millis in [100, 101, 500, 501, 2000, 5000, 5001] {
+            finer.observe_duration(Duration::from_millis(millis));
+        }
+        for _ in 0..2 {
+            coarser.follow(&finer);
+            assert_eq!(counts(&coarser), [1, 2, 2, 1, 1]);
+            assert_eq!(coarser.sum(), finer.sum());
+        }
     }
 
     #[test]

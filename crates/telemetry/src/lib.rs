@@ -11,9 +11,12 @@ mod faults;
 mod histogram;
 mod log_level;
 mod logging;
+mod machine;
 mod model;
 mod shed;
 mod telemetry;
+mod tensorflow;
+mod together;
 mod totals;
 mod triton;
 

@@ -10,15 +10,16 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tidegate_inference::{
-    BatchFacts, CloseReason, ErrorKind, ModelName, Stage, Statistics, Timeline, Version,
+    BatchFacts, CloseReason, Entrypoint, ErrorKind, ModelName, Stage, Statistics, Timeline, Version,
 };
 
 use crate::families::{Families, ModelLabels, SecondsGauge};
 use crate::faults::FaultMetrics;
 use crate::histogram::Histogram;
 use crate::shed::Shed;
+use crate::tensorflow::TensorFlow;
 use crate::totals::{Counted, Totals};
-use crate::triton::{Reason, Triton};
+use crate::triton::{Reason, Triton, raise};
 
 pub struct ModelMetrics {
     accepted: Counter,
@@ -34,6 +35,7 @@ pub struct ModelMetrics {
     full_batch_seconds: SecondsGauge,
     single_row_seconds: SecondsGauge,
     queue: Mutex<Option<Look>>,
+    /// Told by scrapes, from `request_rows`.
     rows: Counter,
     request_duration: Histogram,
     queue_delay: Histogram,
@@ -47,6 +49,12 @@ pub struct ModelMetrics {
     faults: FaultMetrics,
     totals: Totals,
     triton: Triton,
+    /// Told by scrapes, from `request_duration`.
+    first_response: Histogram,
+    tensorflow: TensorFlow,
+    /// `queue_delay` with TensorFlow Serving's bounds.
+    queuing_latency: Histogram,
+    request_rows: Histogram,
 }
 
 type Look = Box<dyn Fn() -> QueueView + Send + Sync>;
@@ -72,6 +80,10 @@ impl ModelMetrics {
     }
 
     pub(crate) fn new(families: &Families, labels: &ModelLabels) -> Self {
+        let request_rows = Histogram::of_counts();
+        families.tf_input_batch_size.join(&request_rows);
+        let batch_rows = families.batch_rows.get_or_create_owned(labels);
+        families.tf_processed_batch_size.join(&batch_rows);
         let outcome = |word| families.requests.get_or_create_owned(&(labels.clone(), word));
         Self {
             accepted: families.accepted.get_or_create_owned(labels),
@@ -93,7 +105,7 @@ impl ModelMetrics {
             gather_duration: families.gather_duration.get_or_create_owned(labels),
             execution_duration: families.execution_duration.get_or_create_owned(labels),
             scatter_duration: families.scatter_duration.get_or_create_owned(labels),
-            batch_rows: families.batch_rows.get_or_create_owned(labels),
+            batch_rows,
             batch_requests: families.batch_requests.get_or_create_owned(labels),
             batches: CloseReason::ALL.map(|reason| {
                 let word = [("closed_by", reason.as_str())];
@@ -102,6 +114,12 @@ impl ModelMetrics {
             faults: FaultMetrics::new(families, labels),
             totals: Totals::default(),
             triton: Triton::new(families, labels),
+            first_response: families.nv_first_response_ms.get_or_create_owned(labels),
+            tensorflow: TensorFlow::new(families, labels.model()),
+            queuing_latency: families
+                .tf_queuing_latency
+                .get_or_create_owned(&[("thread_pool_name", labels.thread_pool())]),
+            request_rows,
         }
     }
 
@@ -120,15 +138,21 @@ impl ModelMetrics {
     pub fn responded(&self, timeline: &Timeline, rows: usize) {
         self.in_flight.dec();
         self.responses.inc();
-        self.rows.inc_by(rows as u64);
+        self.request_rows.observe_count(rows);
         let end = timeline.first_reached([Stage::Encoded, Stage::Scattered]);
         if let Some(total) = end.and_then(|end| timeline.between(Stage::Received, end)) {
             self.request_duration.observe_duration(total);
         }
         if let Some(delay) = timeline.queue_delay() {
             self.queue_delay.observe_duration(delay);
+            self.queuing_latency.observe_duration(delay);
         }
         self.totals.responded(timeline);
+    }
+
+    /// A request that was asked in TensorFlow Serving's words ended: besides `responded` or `errored`.
+    pub fn tensorflow(&self, entrypoint: Entrypoint, outcome: Result<&Timeline, ErrorKind>) {
+        self.tensorflow.ended(entrypoint, outcome);
     }
 
     /// A request ended in an error, so long after its head was read.
@@ -163,6 +187,8 @@ impl ModelMetrics {
         let view = look.as_ref().map(|look| look()).unwrap_or_default();
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.queue_depth.set(count(view.waiting));
+        self.first_response.follow(&self.request_duration);
+        raise(&self.rows, self.request_rows.sum());
         self.triton.show(&self.statistics(), self.failures(), view.waiting);
         self.full_batch_rows.set(count(view.full_batch_rows));
         self.full_batch_seconds.set(view.full_batch.as_secs_f64());
@@ -174,7 +200,7 @@ impl ModelMetrics {
         self.totals.statistics(Counted {
             responses: self.responses.get(),
             failures: self.failures().iter().sum(),
-            rows: self.rows.get(),
+            rows: self.request_rows.sum(),
             queue_ns: self.queue_delay.sum(),
         })
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +12,15 @@ use tidegate_inference::{ErrorKind, ModelName, Statistics, Version, VersionState
 use crate::connections::ConnectionMetrics;
 use crate::exposition;
 use crate::families::{Families, ModelLabels};
+use crate::machine::Machine;
 use crate::model::ModelMetrics;
+use crate::tensorflow;
 
 pub struct Telemetry {
     registry: Registry,
     families: Families,
+    /// Where it can be looked at.
+    machine: Option<Machine>,
     models: Mutex<HashMap<(ModelName, Version), Arc<ModelMetrics>>>,
 }
 
@@ -25,7 +30,8 @@ impl Telemetry {
         let mut registry = Registry::default();
         families.register(&mut registry);
         families.build_info.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
-        Arc::new(Self { registry, families, models: Mutex::default() })
+        let machine = Machine::look(&mut registry);
+        Arc::new(Self { registry, families, machine, models: Mutex::default() })
     }
 
     /// The handles of one version; the same ones for the same pair.
@@ -72,6 +78,18 @@ impl Telemetry {
         self.families.refused.get_or_create(&labels).inc();
     }
 
+    /// A request in TensorFlow Serving's words was refused before it was admitted. Only for models that there
+    /// are: whoever makes up names would make up series.
+    pub fn refused_tensorflow(&self, model: &ModelName, kind: ErrorKind) {
+        tensorflow::refused(&self.families, model, kind);
+    }
+
+    /// A version folder's model was warmed up.
+    pub fn warmed_up(&self, folder: &Path, took: Duration) {
+        let labels = [("model_path", folder.display().to_string()), ("status", "OK".to_owned())];
+        self.families.tf_warmup_latency.get_or_create(&labels).observe_duration(took);
+    }
+
     pub fn connections(&self) -> &ConnectionMetrics {
         &self.families.connections
     }
@@ -80,6 +98,9 @@ impl Telemetry {
     pub fn encode(&self) -> String {
         for metrics in self.models.lock().unwrap_or_else(PoisonError::into_inner).values() {
             metrics.refresh();
+        }
+        if let Some(machine) = &self.machine {
+            machine.refresh();
         }
         exposition::encode(&self.registry).expect("writing into a String does not fail")
     }
@@ -96,7 +117,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
 
-    use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline, Total};
+    use tidegate_inference::{BatchFacts, CloseReason, Entrypoint, Stage, Timeline, Total};
 
     use super::*;
     use crate::QueueView;
@@ -160,6 +181,9 @@ mod tests {
             ("nv_inference_compute_infer_duration_us", "counter"),
             ("nv_inference_pending_request_count", "gauge"),
             ("nv_model_load_duration_secs", "gauge"),
+            ("nv_inference_first_response_histogram_ms", "histogram"),
+            ("nv_cpu_memory_total_bytes", "gauge"),
+            (":tensorflow:serving:batching_session:processed_batch_size", "histogram"),
         ] {
             assert_eq!(exposition.kind(name), Some(kind), "{name}");
         }
@@ -202,6 +226,8 @@ mod tests {
         assert_eq!(value("nv_inference_request_duration_us", &[]), 60_000.0);
         assert_eq!(value("nv_inference_compute_infer_duration_us", &[]), 10_000.0);
         assert_eq!(value("nv_model_load_duration_secs", &[]), 1.5);
+        assert_eq!(value("nv_inference_first_response_histogram_ms_sum", &[]), 60.0);
+        assert_eq!(value("tidegate_rows_total", &[]), 4.0);
         let refused = [("protocol", "v2"), ("reason", "too_large")];
         assert_eq!(exposition.value("tidegate_requests_refused_total", &refused), Some(1.0));
     }
@@ -218,6 +244,74 @@ mod tests {
                 sample.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
             assert!(after.value(&sample.name, &labels) >= Some(sample.value), "{sample:?}");
         }
+    }
+
+    #[test]
+    fn requests_in_tensorflows_words_are_told_under_its_names_and_no_others() {
+        let telemetry = Telemetry::new();
+        let (model, version) = digits();
+        busy(&telemetry);
+        let name = ("model_name", "di\"gits");
+        let count = |exposition: &Exposition, status| {
+            exposition.value(":tensorflow:serving:request_count", &[name, ("status", status)])
+        };
+        assert_eq!(count(&scrape(&telemetry), "OK"), None);
+
+        let start = Instant::now();
+        let mut timeline = Timeline::starting(start);
+        for (stage, ms) in [(Stage::Enqueued, 1), (Stage::Scattered, 3), (Stage::Encoded, 4)] {
+            timeline.stamp(stage, start + Duration::from_millis(ms));
+        }
+        let metrics = telemetry.model(&model, version);
+        metrics.tensorflow(Entrypoint::Rest, Ok(&timeline));
+        metrics.tensorflow(Entrypoint::Rest, Err(ErrorKind::Overloaded));
+        metrics.tensorflow(Entrypoint::Grpc, Ok(&timeline));
+        telemetry.refused_tensorflow(&model, ErrorKind::Overloaded);
+        let exposition = scrape(&telemetry);
+        assert_eq!(exposition.kind(":tensorflow:serving:request_count"), Some("counter"));
+        let counts = ["OK", "RESOURCE_EXHAUSTED", "INTERNAL"].map(|word| count(&exposition, word));
+        assert_eq!(counts, [Some(2.0), Some(2.0), Some(0.0)]);
+        for (api, entrypoint) in [("predict", "REST"), ("Predict", "GRPC")] {
+            let labels = [name, ("API", api), ("entrypoint", entrypoint)];
+            let sum = exposition.value(":tensorflow:serving:request_latency_sum", &labels);
+            assert_eq!(sum, Some(4_000.0), "{entrypoint}");
+        }
+        let runtime = [name, ("API", "Predict"), ("runtime", "ONNX")];
+        let latency = |what| {
+            let metric = format!(":tensorflow:serving:runtime_latency_{what}");
+            exposition.value(&metric, &runtime)
+        };
+        assert_eq!((latency("sum"), latency("count")), (Some(4_000.0), Some(2.0)));
+    }
+
+    #[test]
+    fn batch_sizes_of_all_models_are_told_together() {
+        let telemetry = Telemetry::new();
+        busy(&telemetry);
+        let other = telemetry.model(&ModelName::new("other").unwrap(), Version::new(1).unwrap());
+        let facts = BatchFacts { rows: 6000, requests: 1, closed_by: CloseReason::Cap };
+        other.batch(facts, Duration::ZERO, Duration::ZERO, Duration::ZERO);
+        let exposition = scrape(&telemetry);
+        let session = |what: &str, labels: &[(&str, &str)]| {
+            let metric = format!(":tensorflow:serving:batching_session:{what}");
+            exposition.value(&metric, labels)
+        };
+        assert_eq!(session("processed_batch_size_sum", &[]), Some(6005.0));
+        let below = [("le", "4096.0")];
+        assert_eq!(session("processed_batch_size_bucket", &below), Some(1.0));
+        assert_eq!(session("input_batch_size_sum", &[]), Some(4.0));
+        let pool = [("thread_pool_name", "2-di\"gits")];
+        assert_eq!(session("queuing_latency_sum", &pool), Some(10_000.0));
+    }
+
+    #[test]
+    fn the_machine_is_looked_at_by_every_scrape() {
+        let telemetry = Telemetry::new();
+        let exposition = scrape(&telemetry);
+        let value = |name| exposition.value(name, &[]).unwrap();
+        let (used, total) = (value("nv_cpu_memory_used_bytes"), value("nv_cpu_memory_total_bytes"));
+        assert!(0.0 < used && used < total, "{used} of {total}");
+        assert!((0.0..=1.0).contains(&value("nv_cpu_utilization")));
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl Triton {
 }
 
 /// Two scrapes may come at the same time, and the one that looked first may write last: a counter never falls.
-fn raise(counter: &Counter, value: u64) {
+pub fn raise(counter: &Counter, value: u64) {
     counter.inner().fetch_max(value, Ordering::Relaxed);
 }
 

@@ -2,9 +2,10 @@
 //! other. Compared with a real scrape, in which everything happened once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
-use tidegate_inference::{ErrorKind, ModelName, Version, VersionState};
+use tidegate_inference::{Entrypoint, ErrorKind, ModelName, Version, VersionState};
 use tidegate_telemetry::Telemetry;
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
@@ -16,7 +17,9 @@ fn scrape() -> String {
     let telemetry = Telemetry::new();
     let model = ModelName::new("digits").expect("a valid name");
     let version = Version::new(1).expect("a valid version");
-    let _handles = telemetry.model(&model, version);
+    let metrics = telemetry.model(&model, version);
+    metrics.tensorflow(Entrypoint::Rest, Err(ErrorKind::Overloaded));
+    telemetry.warmed_up(Path::new("digits/1"), Duration::from_secs(1));
     let _connection = telemetry.connections().opened();
     telemetry.set_version_state(&model, version, VersionState::Ready);
     telemetry.set_route_weight(&model, version, 1);

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tidegate_inference::{
     Admission, Admitted, BatchFacts, BatchingStatus, Catalog, CloseReason, DataType, Deadline, Dim,
-    Error, ErrorKind, Label, ModelEntry, ModelName, Permit, Request, RequestHead, Response, Result,
-    Shape, Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version, VersionEntry,
-    VersionState,
+    Entrypoint, Error, ErrorKind, Label, ModelEntry, ModelName, Permit, Request, RequestHead,
+    Response, Result, Shape, Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version,
+    VersionEntry, VersionState,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -56,8 +56,12 @@ pub struct Mock {
     behaviours: BTreeMap<String, Behaviour>,
     signature: Arc<Signature>,
     terms: Arc<Mutex<Vec<Terms>>>,
+    tensorflow: Arc<Mutex<Vec<Told>>>,
     counts: Arc<watch::Sender<Counts>>,
 }
+
+/// By which door a request in TensorFlow Serving's words came, and how it ended.
+pub type Told = (Entrypoint, Result<(), ErrorKind>);
 
 /// Under which terms a request came to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +107,7 @@ impl Mock {
                 .collect(),
             signature,
             terms: Arc::default(),
+            tensorflow: Arc::default(),
             counts: Arc::new(watch::Sender::new(Counts::default())),
         })
     }
@@ -117,6 +122,10 @@ impl Mock {
     /// Of all requests that were to be run, in their order.
     pub fn terms(&self) -> Vec<Terms> {
         self.terms.lock().unwrap().clone()
+    }
+
+    pub fn tensorflow(&self) -> Vec<Told> {
+        self.tensorflow.lock().unwrap().clone()
     }
 
     pub fn counts(&self) -> Counts {
@@ -202,6 +211,7 @@ impl Admission for Mock {
             received: head.received,
             deadline: head.deadline,
             terms: Arc::clone(&self.terms),
+            tensorflow: Arc::clone(&self.tensorflow),
             counts: Arc::clone(&self.counts),
             settled: false,
         })
@@ -221,6 +231,7 @@ pub struct Guest {
     received: Instant,
     deadline: Deadline,
     terms: Arc<Mutex<Vec<Terms>>>,
+    tensorflow: Arc<Mutex<Vec<Told>>>,
     counts: Arc<watch::Sender<Counts>>,
     settled: bool,
 }
@@ -276,6 +287,12 @@ impl Admitted for Guest {
             _ => inputs[0].clone(),
         };
         Ok(Response { outputs: vec![affine(&input)], timeline: worked(request.timeline) })
+    }
+
+    fn tensorflow(&self, entrypoint: Entrypoint, outcome: Result<&Timeline, &Error>) {
+        assert!(!self.settled, "told after it was settled");
+        let told = (entrypoint, outcome.map(|_| ()).map_err(Error::kind));
+        self.tensorflow.lock().unwrap().push(told);
     }
 
     fn settle(&mut self, outcome: Result<&Timeline, &Error>) {

@@ -45,7 +45,7 @@ pub fn parse(text: &str) -> Result<Exposition, String> {
     while let Some(line) = lines.next() {
         let (family, help) = header(line, "# HELP ")?;
         let (typed, kind) = lines.next().map_or(Err("no type".into()), |l| header(l, "# TYPE "))?;
-        if family != typed || help.is_empty() || !is_name(family) {
+        if family != typed || help.is_empty() || !is_metric_name(family) {
             return Err(format!("{line:?} is not followed by its type, or is empty"));
         }
         if !["counter", "gauge", "histogram"].contains(&kind) {
@@ -84,6 +84,12 @@ fn belongs(sample: &str, family: &str, kind: &str) -> bool {
         Some("_bucket" | "_sum" | "_count") => kind == "histogram",
         _ => false,
     }
+}
+
+/// A metric's name may have colons, a label's may not.
+fn is_metric_name(text: &str) -> bool {
+    let bare: String = text.chars().filter(|c| *c != ':').collect();
+    is_name(&bare) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn is_name(text: &str) -> bool {
