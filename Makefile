@@ -27,7 +27,7 @@ step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-run: build ## build and start the gateway on the digits demo, at ports 8501 (data) and 8502 (admin)
+run: build ## build and start the gateway on the digits demo, at ports 8500 and 8501 (data) and 8502 (admin)
 	@printf '%s\n' '' '  Three commands to try from here, in another terminal:' '' \
 	    '    curl -s localhost:8501/predict -d @examples/digits/samples/seven.json' \
 	    '    curl -s localhost:8501/v2/models/digits/infer -d @examples/digits/samples/batch.v2.json' \

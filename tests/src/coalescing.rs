@@ -76,6 +76,6 @@ async fn statistics_charge_each_request_with_its_whole_batch() {
 }
 
 fn send(house: &House, format: Format, rows: Vec<Row>) -> tokio::task::JoinHandle<Vec<Row>> {
-    let (client, request) = (house.client.clone(), format.request(house.running.data, &rows));
+    let (client, request) = (house.client.clone(), format.request(house.address, &rows));
     tokio::spawn(async move { format.rows(&client.send(request).await) })
 }

@@ -23,8 +23,7 @@ fn poisoned(inputs: &[TensorView<'_>]) -> bool {
 }
 
 fn send(house: &House, rows: &[Row]) -> JoinHandle<Answer> {
-    let (client, request) =
-        (house.client.clone(), Format::V2Json.request(house.running.data, rows));
+    let (client, request) = (house.client.clone(), Format::V2Json.request(house.address, rows));
     tokio::spawn(async move { client.send(request).await })
 }
 

@@ -63,7 +63,7 @@ async fn ten_thousand_answers_go_to_their_own_callers_across_weight_changes() {
     let crowd = Arc::new(Crowd { next: AtomicUsize::new(0), answered: Semaphore::new(0) });
     let mut callers = JoinSet::new();
     for _ in 0..CALLERS {
-        callers.spawn(Arc::clone(&crowd).call(house.client.clone(), house.running.data));
+        callers.spawn(Arc::clone(&crowd).call(house.client.clone(), house.address));
     }
     for change in 0..CHANGES {
         // One change after each fortieth of the answers, all-blue and all-green among them.
@@ -109,7 +109,7 @@ async fn versions_of(house: &House, requests: usize, concurrency: usize) -> BTre
     let left = Arc::new(AtomicUsize::new(requests));
     let mut callers = JoinSet::new();
     for _ in 0..concurrency {
-        let (left, client, address) = (Arc::clone(&left), house.client.clone(), house.running.data);
+        let (left, client, address) = (Arc::clone(&left), house.client.clone(), house.address);
         callers.spawn(async move {
             let mut versions = Vec::new();
             let one_less = |left: usize| left.checked_sub(1);

@@ -31,11 +31,11 @@ impl Queueing {
         .await;
         // What a run takes is learned, whatever the warm-up told.
         for _ in 0..3 {
-            let plain = Format::V2Json.request(house.running.data, &[ROW]);
+            let plain = Format::V2Json.request(house.address, &[ROW]);
             house.client.send(plain).await.expect(200);
         }
         engines.blue.hold();
-        let inside = spawn(&house, Format::V2Json.request(house.running.data, &[ROW]));
+        let inside = spawn(&house, Format::V2Json.request(house.address, &[ROW]));
         until_held(&engines.blue, 1).await;
         engines.blue.forget_runs();
         Self { house, engines, inside }
@@ -51,7 +51,7 @@ impl Queueing {
     }
 
     fn with_header(&self, format: Format, name: &'static str, value: &'static str) -> Outgoing {
-        let mut request = format.request(self.house.running.data, &[ROW]);
+        let mut request = format.request(self.house.address, &[ROW]);
         request.headers_mut().insert(name, HeaderValue::from_static(value));
         request
     }
@@ -103,7 +103,7 @@ async fn behind_a_long_run_a_request_is_504_at_its_deadline_and_never_run() {
     }
     let engine = busy.engines.blue.clone();
     let house = busy.house.client.clone();
-    let another = Format::V2Json.request(busy.house.running.data, &[ROW]);
+    let another = Format::V2Json.request(busy.house.address, &[ROW]);
     busy.let_go(Vec::new()).await;
     house.send(another).await.expect(200);
     assert_eq!(engine.runs().len(), 1, "only what came after them was run");
@@ -133,7 +133,7 @@ async fn who_would_be_answered_too_late_is_429_with_the_predicted_wait() {
     // With nobody waiting even the most impatient is taken, and too late.
     busy.send(busy.with_header(Format::V2Json, "grpc-timeout", "1u")).await.unwrap().expect(504);
     busy.house.until_queued(0.0).await;
-    let waiting = busy.queued(Format::V2Json.request(busy.house.running.data, &[ROW]), 1).await;
+    let waiting = busy.queued(Format::V2Json.request(busy.house.address, &[ROW]), 1).await;
     // No run takes a nanosecond, and somebody is ahead.
     for format in Format::ALL {
         let impatient = busy.with_header(format, "grpc-timeout", "1n");

@@ -13,8 +13,7 @@ async fn a_caller_that_hung_up_while_queued_is_never_executed_and_is_counted() {
     engines.blue.forget_runs();
     engines.blue.hold();
     let stays = |rows: &[[f32; 2]]| {
-        let (client, request) =
-            (house.client.clone(), Format::V2Json.request(house.running.data, rows));
+        let (client, request) = (house.client.clone(), Format::V2Json.request(house.address, rows));
         tokio::spawn(async move { client.send(request).await.expect(200) })
     };
     let first = stays(&[[1.0, 1.0]]);
@@ -43,7 +42,7 @@ async fn a_caller_that_hung_up_while_queued_is_never_executed_and_is_counted() {
 /// A connection of its own, which ends when it is dropped.
 fn raw_request(house: &House, rows: &[[f32; 2]]) -> TcpStream {
     let body = v2_json(rows);
-    let mut stream = TcpStream::connect(house.running.data).unwrap();
+    let mut stream = TcpStream::connect(house.address).unwrap();
     write!(
         stream,
         "POST /v2/models/m/infer HTTP/1.1\r\nhost: m\r\ncontent-length: {}\r\n\r\n{body}",

@@ -4,6 +4,7 @@
 //! (`green`) answers -x, so an answer tells who gave it. Each version has its own mock, to be held, failed
 //! and asked for its runs.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ impl Backend for Engines {
 
 pub struct House {
     pub running: Running,
+    /// Of the data port.
+    pub address: SocketAddr,
     pub client: Client,
     pub folder: TempDir,
 }
@@ -80,11 +83,12 @@ impl House {
         let mut config = config(folder.path());
         change(&mut config);
         let running = Gateway::start(config, Arc::new(engines.clone())).await.unwrap();
-        Self { running, client: Client::new(), folder }
+        let address = running.data().unwrap();
+        Self { running, address, client: Client::new(), folder }
     }
 
     pub fn data(&self, path: &str) -> String {
-        format!("http://{}{path}", self.running.data)
+        format!("http://{}{path}", self.address)
     }
 
     pub fn admin(&self, path: &str) -> String {
@@ -147,7 +151,7 @@ fn config(folder: &Path) -> Config {
         std::fs::write(version.join("model.onnx"), "").unwrap();
     }
     let mut config = Config::new(folder.join("repository"), &folder.join("state"));
-    config.data_address.set_port(0);
+    config.data = vec!["127.0.0.1:0".parse().unwrap()];
     config.admin_address.set_port(0);
     let mut model = config.control.defaults.clone();
     for (label, version) in [("blue", 1), ("green", 2)] {

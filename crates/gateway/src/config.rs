@@ -18,13 +18,14 @@ use tidegate_configuration::{Count, Section, Size, Source};
 pub use tidegate_configuration::{Origin, Override, Problem, Problems};
 use tidegate_control::{ControlConfig, ControlError, ControlPlane};
 use tidegate_inference::ModelName;
-use tidegate_ingress::{IngressConfig, IoThreads};
+use tidegate_ingress::{IngressConfig, IoThreads, ListenAddress};
 use tidegate_proto::JsonLimits;
 use tidegate_router::Limits;
 use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
 
 use model::Models;
 pub use overrides::Overrides;
+pub(crate) use summary::Listed;
 use value::{Span, Written};
 
 /// What mistakes are in.
@@ -33,7 +34,8 @@ const SUBJECT: &str = "the configuration";
 /// Everything that `tidegate serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
-    pub data_address: SocketAddr,
+    /// Where predictions are answered.
+    pub data: Vec<ListenAddress>,
     pub admin_address: SocketAddr,
     pub control: ControlConfig,
     pub ingress: IngressConfig,
@@ -53,7 +55,7 @@ impl Config {
     pub fn new(repository: PathBuf, state: &Path) -> Self {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Self {
-            data_address: loopback(8501),
+            data: [8500, 8501].map(|port| loopback(port).into()).to_vec(),
             admin_address: loopback(8502),
             control: ControlConfig {
                 repository,
@@ -140,7 +142,10 @@ fn read_repository(section: Section<'_>) -> (PathBuf, Option<ModelName>) {
 
 fn read_addresses(root: &Section<'_>, config: &mut Config) {
     let data = root.section("data");
-    set(&mut config.data_address, data.value("address"));
+    set(&mut config.data, data.value("address").map(|Written(addresses)| addresses));
+    if let Some(twice) = named_twice(&config.data) {
+        data.mistake("address", format!("expected each address once, got {twice} twice"));
+    }
     set(&mut config.ingress.triton_compat, data.value("triton_compat"));
     set(&mut config.ingress.server_timing, data.value("server_timing"));
     set(&mut config.ingress.management, data.value("management"));
@@ -150,9 +155,10 @@ fn read_addresses(root: &Section<'_>, config: &mut Config) {
     config.ingress.shared_memory = read_shared_memory(root.section("shared_memory"));
     let admin = root.section("admin");
     set(&mut config.admin_address, admin.value("address"));
-    let (one, other) = (config.data_address, config.admin_address);
-    if one == other && one.port() != 0 {
-        admin.mistake("address", format!("expected another address than data.address, got {one}"));
+    let taken = config.admin_address;
+    if taken.port() != 0 && config.data.contains(&taken.into()) {
+        admin
+            .mistake("address", format!("expected another address than data.address, got {taken}"));
     }
     admin.unknown_keys();
 }
@@ -165,6 +171,14 @@ fn read_shared_memory(section: Section<'_>) -> Option<PathBuf> {
     }
     section.unknown_keys();
     path
+}
+
+/// Port 0 is another one each time.
+fn named_twice(addresses: &[ListenAddress]) -> Option<&ListenAddress> {
+    let any_port =
+        |address: &ListenAddress| matches!(address, ListenAddress::Tcp(ip) if ip.port() == 0);
+    let mut seen = addresses.iter().enumerate().filter(|(_, address)| !any_port(address));
+    seen.find(|(index, address)| addresses[..*index].contains(address)).map(|(_, twice)| twice)
 }
 
 fn read_limits(section: Section<'_>, config: &mut Config) {

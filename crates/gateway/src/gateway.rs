@@ -13,11 +13,12 @@ use tidegate_backend::Backend;
 use tidegate_batcher::burst;
 use tidegate_control::{AdminServer, ControlError, ControlPlane};
 use tidegate_inference::{Admission, Management};
-use tidegate_ingress::{Drain, Ingress, IoThreads, Rounds};
+use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_router::Router;
 use tidegate_telemetry::{AccessLog, Telemetry};
 use tokio::net::TcpListener;
 
+use crate::config::Listed;
 use crate::running::{Parts, Running};
 use crate::{Config, running};
 
@@ -27,7 +28,7 @@ pub struct Gateway;
 #[derive(Debug, Error)]
 pub enum StartError {
     #[error("cannot listen on {address} for {port}: {source}")]
-    Bind { port: &'static str, address: SocketAddr, source: io::Error },
+    Bind { port: &'static str, address: ListenAddress, source: io::Error },
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error("cannot start the thread that loads the models: {0}")]
@@ -37,7 +38,7 @@ pub enum StartError {
 }
 
 impl Gateway {
-    /// Builds the stack and opens both ports. Models are loaded in the background.
+    /// Builds the stack and opens all ports. Models are loaded in the background.
     ///
     /// # Errors
     /// When a port cannot be opened, or the repository or the state cannot be used.
@@ -50,8 +51,10 @@ impl Gateway {
             Arc::clone(&router),
             Arc::clone(&telemetry),
         )?;
-        let (data_listener, data) = listen("predictions", config.data_address)?;
-        let (admin_listener, admin) = listen("administration", config.admin_address)?;
+        let data_listeners = listen(&config.data).await?;
+        let listeners: Vec<_> =
+            data_listeners.iter().map(|listener| listener.address().clone()).collect();
+        let (admin_listener, admin) = listen_for_administration(config.admin_address).await?;
 
         let threads =
             IoThreads::start(config.worker_threads, bursts()).map_err(StartError::Threads)?;
@@ -72,13 +75,11 @@ impl Gateway {
                 move || load(&control, &catalogs, &drain)
             })
             .map_err(StartError::Loader)?;
-        tracing::info!(%data, %admin, "listening");
-
         let admin_leaves = Drain::new();
-        Ok(Running::new(Parts {
-            data,
+        let running = Running::new(Parts {
+            listeners,
             admin,
-            ingress: running::serve_data(ingress, data_listener, threads, drain.clone()),
+            ingress: running::serve_data(ingress, data_listeners, threads, drain.clone()),
             admin_server: running::serve_admin(
                 admin_server,
                 admin_listener,
@@ -90,7 +91,10 @@ impl Gateway {
             drain,
             admin_leaves,
             grace_period: config.grace_period,
-        }))
+        });
+        let data = running.data().map(tracing::field::display);
+        tracing::info!(data, %admin, listeners = %Listed(&running.listeners), "listening");
+        Ok(running)
     }
 }
 
@@ -109,14 +113,26 @@ fn load(control: &ControlPlane, router: &Router, drain: &Drain) {
     }
 }
 
-fn listen(
-    port: &'static str,
+/// All or none: those that were bound are closed again when one fails.
+async fn listen(addresses: &[ListenAddress]) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let bound = Listener::bind(address).await;
+        listeners.push(bound.map_err(|source| cannot_bind("predictions", address, source))?);
+    }
+    Ok(listeners)
+}
+
+async fn listen_for_administration(
     address: SocketAddr,
 ) -> Result<(TcpListener, SocketAddr), StartError> {
-    tidegate_ingress::bind(address)
-        .and_then(|listener| {
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        })
-        .map_err(|source| StartError::Bind { port, address, source })
+    let bound = TcpListener::bind(address).await.and_then(|listener| {
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    });
+    bound.map_err(|source| cannot_bind("administration", &address.into(), source))
+}
+
+fn cannot_bind(port: &'static str, address: &ListenAddress, source: io::Error) -> StartError {
+    StartError::Bind { port, address: address.clone(), source }
 }

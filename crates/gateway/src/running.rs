@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use tidegate_control::{AdminServer, ControlPlane};
-use tidegate_ingress::{Drain, Ingress, IoThreads};
+use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener};
 use tidegate_router::Router;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -21,7 +21,8 @@ const LAST_RUN: Duration = Duration::from_secs(5);
 
 /// Dropped without [`Running::stop`], it serves on until the async runtime ends.
 pub struct Running {
-    pub data: SocketAddr,
+    /// Of the data port, as they were bound.
+    pub listeners: Vec<ListenAddress>,
     pub admin: SocketAddr,
     parts: Parts,
     /// Whether everybody was answered, once that is decided.
@@ -30,7 +31,7 @@ pub struct Running {
 
 /// What has to be ended, and by which means.
 pub(crate) struct Parts {
-    pub data: SocketAddr,
+    pub listeners: Vec<ListenAddress>,
     pub admin: SocketAddr,
     pub ingress: JoinHandle<()>,
     pub admin_server: JoinHandle<()>,
@@ -56,7 +57,16 @@ pub enum Stopped {
 
 impl Running {
     pub(crate) fn new(parts: Parts) -> Self {
-        Self { data: parts.data, admin: parts.admin, parts, answered: None }
+        let listeners = parts.listeners.clone();
+        Self { listeners, admin: parts.admin, parts, answered: None }
+    }
+
+    /// The first TCP address of the data port, if it has one.
+    pub fn data(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        })
     }
 
     /// Waits until a port has failed for good. Ordinarily that is never.
@@ -111,7 +121,7 @@ impl Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("data", &self.data)
+            .field("listeners", &self.listeners)
             .field("admin", &self.admin)
             .finish_non_exhaustive()
     }
@@ -119,12 +129,12 @@ impl fmt::Debug for Running {
 
 pub(crate) fn serve_data(
     ingress: Arc<Ingress<Router>>,
-    listener: TcpListener,
+    listeners: Vec<Listener>,
     threads: IoThreads,
     drain: Drain,
 ) -> JoinHandle<()> {
     tokio::spawn(async move {
-        ingress.serve(listener, threads).await;
+        ingress.serve(listeners, threads).await;
         if !drain.is_draining() {
             tracing::error!("the data port has failed: leaving");
             drain.begin();

@@ -54,8 +54,9 @@ pub fn run(config: Config, ports_file: Option<&Path>) -> Result<ExitCode, ServeE
         let signals = Signals::install().map_err(ServeError::Signals)?;
         let running = Gateway::start(config, backend).await?;
         if let Some(path) = ports_file {
-            ports_file::write(path, running.data, running.admin).map_err(|source| {
-                ServeError::PortsFile { path: path.display().to_string(), source }
+            ports_file::write(path, &running).map_err(|source| ServeError::PortsFile {
+                path: path.display().to_string(),
+                source,
             })?;
         }
         Ok(leave(running, signals).await)

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails, in its helpers too")]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tidegate_backend::MockBackend;
 use tidegate_gateway::{Config, Gateway, Running, Stopped};
 use tidegate_inference::{DataType, Dim, Label, ModelName, Signature, TensorSpec, Version};
+use tidegate_ingress::ListenAddress;
 
 const INFER: &str = r#"{"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1,2]}]}"#;
 
@@ -36,7 +38,7 @@ fn config(folder: &Path) -> Config {
         std::fs::write(version.join("model.onnx"), "").unwrap();
     }
     let mut config = Config::new(folder.join("repository"), &folder.join("state"));
-    config.data_address.set_port(0);
+    config.data = vec!["127.0.0.1:0".parse().unwrap()];
     config.admin_address.set_port(0);
     config.grace_period = Duration::from_secs(20);
     let mut model = config.control.defaults.clone();
@@ -46,6 +48,11 @@ fn config(folder: &Path) -> Config {
     }
     config.control.models.insert(ModelName::new("m").unwrap(), model);
     config
+}
+
+/// Of its only listener.
+fn data(running: &Running) -> SocketAddr {
+    running.data().unwrap()
 }
 
 struct Http(Client<HttpConnector, Full<Bytes>>);
@@ -68,7 +75,7 @@ impl Http {
     }
 
     async fn infer(&self, running: &Running) -> (u16, Bytes) {
-        self.send(format!("http://{}/v2/models/m/infer", running.data), Some(INFER)).await
+        self.send(format!("http://{}/v2/models/m/infer", data(running)), Some(INFER)).await
     }
 
     /// Polls, as any supervisor does: each round is an answered request, there is nothing to sleep for.
@@ -95,7 +102,7 @@ async fn it_starts_serves_and_drains() {
     let (status, metrics) = http.send(format!("http://{}/metrics", running.admin), None).await;
     assert_eq!(status, 200);
     assert!(str::from_utf8(&metrics).unwrap().contains("tidegate_requests_total{"));
-    let data = running.data;
+    let data = data(&running);
     drop(http);
     assert_eq!(running.stop().await, Stopped::Drained);
     assert!(tokio::net::TcpStream::connect(data).await.is_err(), "the port is closed");
@@ -109,7 +116,7 @@ async fn a_request_inside_is_answered_before_the_gateway_leaves() {
     let http = Http::new();
     http.until_ready(&running).await;
     engine.hold();
-    let url = format!("http://{}/v2/models/m/infer", running.data);
+    let url = format!("http://{}/v2/models/m/infer", data(&running));
     let inside = tokio::spawn(async move { http.send(url, Some(INFER)).await.0 });
     tokio::task::spawn_blocking({
         let engine = engine.clone();
@@ -133,7 +140,7 @@ async fn a_request_that_outlasts_the_grace_period_is_cut_off() {
     let http = Http::new();
     http.until_ready(&running).await;
     engine.hold();
-    let url = format!("http://{}/v2/models/m/infer", running.data);
+    let url = format!("http://{}/v2/models/m/infer", data(&running));
     let inside = tokio::spawn(async move { http.send(url, Some(INFER)).await });
     tokio::task::spawn_blocking({
         let engine = engine.clone();
@@ -164,6 +171,31 @@ async fn a_port_that_is_taken_is_named() {
     config.admin_address = taken.local_addr().unwrap();
     let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
     assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_listener_that_is_taken_is_named_and_the_others_are_closed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = config(folder.path());
+    let socket = folder.path().join("data.sock");
+    config.data =
+        vec![ListenAddress::Unix(socket.clone()), ListenAddress::Tcp(taken.local_addr().unwrap())];
+    let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
+    assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
+    assert!(!socket.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_is_listened_on_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("data.sock");
+    let _taken = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let mut config = config(folder.path());
+    config.data = vec![ListenAddress::Unix(socket.clone())];
+    let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
+    let said = format!("unix:{}", socket.display());
+    assert!(error.contains(&said) && error.contains("listens on it already"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

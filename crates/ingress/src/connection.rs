@@ -13,7 +13,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tidegate_inference::Admission;
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep, timeout};
 
@@ -21,6 +20,7 @@ use crate::activity::{Activity, QuietRule, Verdict};
 use crate::drain::DrainListener;
 use crate::io_threads::Beside;
 use crate::socket::Socket;
+use crate::stream::Stream;
 use crate::{Ingress, IngressConfig};
 
 /// A request that was sent just before the drain began may still be in the kernel's buffer.
@@ -53,7 +53,7 @@ pub fn http(config: &IngressConfig) -> Http {
 
 pub async fn drive<A: Admission>(
     ingress: Arc<Ingress<A>>,
-    stream: TcpStream,
+    stream: Stream,
     place: OwnedSemaphorePermit,
 ) {
     let _open = ingress.telemetry.connections().opened();

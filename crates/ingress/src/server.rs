@@ -1,27 +1,25 @@
-//! The listening end: binds, accepts, keeps the number of connections within its limit, and leaves in order.
+//! The listening end: accepts, keeps the number of connections within its limit, whichever listener they came
+//! by, and leaves in order.
 //!
 //! Over the limit a connection is accepted, told 503 and closed. To stop accepting instead would leave
 //! callers, and probes among them, waiting in the kernel's backlog for an answer that says nothing.
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use tidegate_inference::{Admission, ErrorKind};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::connection;
+use crate::listen::{Listener, Listeners};
 use crate::socket::linger;
+use crate::stream::{Detached, Stream};
 use crate::{Drain, Ingress, IoThreads};
-
-/// Hundreds of callers may connect in the same instant; the usual 128 makes some of them wait for seconds.
-const BACKLOG: u32 = 1024;
 
 /// Connections that are being told at the same time that there are too many; the others are just closed.
 const REFUSALS: usize = 256;
@@ -33,28 +31,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
     content-length: 32\r\nretry-after: 1\r\nconnection: close\r\n\r\n{\"error\":\"too many connections\"}";
 
-/// A listener with a backlog that suits many small callers.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 impl<A: Admission> Ingress<A> {
     /// Serves on these threads until the drain begins, then until every request is answered and every
     /// connection closed.
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, threads: IoThreads) {
+    pub async fn serve(self: Arc<Self>, listeners: Vec<Listener>, threads: IoThreads) {
+        let mut listeners = Listeners::new(listeners);
         let limit = self.config.max_connections.get().min(u32::MAX as usize);
         let gate = Gate {
             places: Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS))),
             refusals: Arc::new(Semaphore::new(REFUSALS)),
             threads,
         };
-        while let Some(accepted) = accept(&listener, &self.drain).await {
+        while let Some(accepted) = accept(&mut listeners, &self.drain).await {
             match accepted {
                 Ok(stream) => gate.open(&self, stream),
                 Err(error) if concerns_one_caller(&error) => {}
@@ -65,12 +53,12 @@ impl<A: Admission> Ingress<A> {
             }
         }
         // Who had connected before the drain is not turned away by it.
-        while let Some(Ok((stream, _))) =
-            poll_fn(|cx| Poll::Ready(ready(listener.poll_accept(cx)))).await
+        while let Some(Ok(stream)) =
+            poll_fn(|cx| Poll::Ready(ready(listeners.poll_accept(cx)))).await
         {
             gate.open(&self, stream);
         }
-        drop(listener);
+        drop(listeners);
         let everyone = u32::try_from(limit).unwrap_or(u32::MAX);
         let _all = gate.places.acquire_many(everyone).await.expect("never closed");
     }
@@ -85,17 +73,15 @@ struct Gate {
 }
 
 impl Gate {
-    fn open<A: Admission>(&self, ingress: &Arc<Ingress<A>>, stream: TcpStream) {
-        // Answers are written whole; waiting to fill a segment would only delay them. A socket that
-        // refuses the option still works.
-        let _ = stream.set_nodelay(true);
+    fn open<A: Admission>(&self, ingress: &Arc<Ingress<A>>, stream: Stream) {
+        stream.send_at_once();
         match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => {
                 // From here on it belongs to another runtime, which has to be told of it anew. Where that
                 // fails, the connection closes.
-                let (ingress, stream) = (Arc::clone(ingress), stream.into_std());
+                let (ingress, stream) = (Arc::clone(ingress), stream.detach());
                 self.threads.spawn(async move {
-                    if let Ok(stream) = stream.and_then(TcpStream::from_std) {
+                    if let Ok(stream) = stream.and_then(Detached::attach) {
                         connection::drive(ingress, stream, place).await;
                     }
                 });
@@ -107,7 +93,7 @@ impl Gate {
         }
     }
 
-    fn refuse(&self, mut stream: TcpStream) {
+    fn refuse(&self, mut stream: Stream) {
         let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() else { return };
         tokio::spawn(async move {
             let tell = async {
@@ -123,11 +109,11 @@ impl Gate {
 }
 
 /// `None` when the drain has begun.
-async fn accept(listener: &TcpListener, drain: &Drain) -> Option<io::Result<TcpStream>> {
+async fn accept(listeners: &mut Listeners, drain: &Drain) -> Option<io::Result<Stream>> {
     tokio::select! {
         biased;
         () = drain.begun() => None,
-        accepted = listener.accept() => Some(accepted.map(|(stream, _)| stream)),
+        accepted = poll_fn(|cx| listeners.poll_accept(cx)) => Some(accepted),
     }
 }
 

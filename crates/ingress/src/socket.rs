@@ -1,4 +1,4 @@
-//! A TCP stream that counts what it reads, gives up on a caller that does not read its answer, and closes
+//! A stream that counts what it reads, gives up on a caller that does not read its answer, and closes
 //! with care when a request was answered before its body had come in.
 //!
 //! The care: closing a socket with unread bytes in it makes the kernel send a reset, and a reset can
@@ -12,19 +12,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::activity::Activity;
+use crate::stream::Stream;
 
 /// How long a socket may linger for bytes that nobody wants.
 const LINGER: Duration = Duration::from_secs(2);
 
 pub struct Socket {
     /// Gone only while dropping.
-    stream: Option<TcpStream>,
+    stream: Option<Stream>,
     activity: Arc<Activity>,
     write_timeout: Duration,
     /// Runs while a write makes no progress.
@@ -35,7 +35,7 @@ pub struct Socket {
 
 impl Socket {
     pub fn new(
-        stream: TcpStream,
+        stream: Stream,
         activity: Arc<Activity>,
         write_timeout: Duration,
         place: OwnedSemaphorePermit,
@@ -43,7 +43,7 @@ impl Socket {
         Self { stream: Some(stream), activity, write_timeout, stalled: None, place: Some(place) }
     }
 
-    fn stream(&mut self) -> Pin<&mut TcpStream> {
+    fn stream(&mut self) -> Pin<&mut Stream> {
         Pin::new(self.stream.as_mut().expect("taken only by drop"))
     }
 
@@ -132,7 +132,7 @@ impl Drop for Socket {
 }
 
 /// Reads and discards until the caller is done or the time is up. The sending side is closed already.
-pub async fn linger(mut stream: TcpStream) {
+pub async fn linger(mut stream: Stream) {
     let discard = async {
         let mut scratch = [0; 8 * 1024];
         while matches!(stream.read(&mut scratch).await, Ok(read) if read > 0) {}

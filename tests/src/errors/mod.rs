@@ -36,7 +36,7 @@ impl Busy {
         })
         .await;
         engines.blue.hold();
-        let inside = send(&house, Format::V2Json.request(house.running.data, rows));
+        let inside = send(&house, Format::V2Json.request(house.address, rows));
         until_held(&engines.blue, 1).await;
         Self { house, engines, inside }
     }
@@ -172,7 +172,7 @@ async fn a_failing_or_panicking_model_is_500_and_the_next_request_is_served() {
             engines.blue.fail_when(is_a_callers);
         }
         for format in Format::ALL {
-            let request = format.request(house.running.data, &[ROW]);
+            let request = format.request(house.address, &[ROW]);
             let answer = house.client.send(request).await.expect(500);
             assert_says(&answer, &["'m'", "version 1", fault]);
         }
@@ -194,10 +194,10 @@ async fn a_request_that_is_not_answered_in_time_is_504() {
     let house = House::ready_with(&engines, short).await;
     engines.blue.hold();
     // The first is late inside the engine, the second in the queue.
-    let inside = send(&house, Format::V2Json.request(house.running.data, &[ROW]));
+    let inside = send(&house, Format::V2Json.request(house.address, &[ROW]));
     until_held(&engines.blue, 1).await;
     engines.blue.forget_runs();
-    let queued = send(&house, Format::TfColumn.request(house.running.data, &[ROW]));
+    let queued = send(&house, Format::TfColumn.request(house.address, &[ROW]));
     for late in [inside, queued] {
         let answer = late.await.unwrap().expect(504);
         assert_says(&answer, &["'m'", "version 1", "timeout expired"]);

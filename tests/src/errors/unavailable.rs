@@ -53,7 +53,7 @@ async fn a_model_whose_weighted_versions_are_all_gone_is_503() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draining_gateway_is_503_to_probes_while_it_finishes_what_is_inside() {
     let Busy { house, engines, inside } = Busy::with(&[ROW], |_| {}).await;
-    let House { mut running, client, folder: _folder } = house;
+    let House { mut running, client, folder: _folder, .. } = house;
     let admin = format!("http://{}", running.admin);
     let leaving = tokio::spawn(async move { (running.drain().await, running.stop().await) });
     let asked = async { while client.get(&format!("{admin}/readyz")).await.status != 503 {} };
@@ -69,11 +69,11 @@ async fn a_draining_gateway_is_503_to_probes_while_it_finishes_what_is_inside() 
 async fn a_connection_too_many_is_503() {
     let limit = |config: &mut Config| config.ingress.max_connections = count(1);
     let house = House::ready_with(&Engines::new(), limit).await;
-    let only = tokio::net::TcpStream::connect(house.running.data).await.unwrap();
+    let only = tokio::net::TcpStream::connect(house.address).await.unwrap();
     let connected = |scrape: &crate::scrape::Scrape| scrape.sum("tidegate_connections", &[]) == 1.0;
     house.until("the connection is known", connected).await;
     // It is told at once, before it has sent a word.
-    let mut other = tokio::net::TcpStream::connect(house.running.data).await.unwrap();
+    let mut other = tokio::net::TcpStream::connect(house.address).await.unwrap();
     let mut told = String::new();
     other.read_to_string(&mut told).await.unwrap();
     assert!(told.starts_with("HTTP/1.1 503 "), "{told}");

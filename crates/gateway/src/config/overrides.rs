@@ -33,8 +33,8 @@ const ENTRIES: [Entry; 14] = [
         flag: "data-address",
         variable: "TIDEGATE_DATA_ADDRESS",
         key: "data.address",
-        value: "IP:PORT",
-        help: "Where predictions are answered [default: 127.0.0.1:8501]",
+        value: "IP:PORT|unix:PATH,...",
+        help: "Where predictions are answered [default: 127.0.0.1:8500,127.0.0.1:8501]",
     },
     Entry {
         flag: "admin-address",

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use tidegate_control::{BatchingConfig, ModelConfig};
+use tidegate_ingress::ListenAddress;
 
 use super::Config;
 
@@ -14,7 +15,7 @@ impl fmt::Display for Config {
             Some(model) => writeln!(f, "  default model {model}")?,
             None => writeln!(f, "  default model (the only one, if there is one)")?,
         }
-        writeln!(f, "  data          {}", self.data_address)?;
+        writeln!(f, "  data          {}", Listed(&self.data))?;
         writeln!(f, "  admin         {}", self.admin_address)?;
         writeln!(f, "  state         {}", self.control.state_file.display())?;
         match &self.onnxruntime {
@@ -24,6 +25,19 @@ impl fmt::Display for Config {
         writeln!(f, "  models        {}", Execution(&self.control.defaults))?;
         for (name, model) in &self.control.models {
             writeln!(f, "  model {name}: {}{}", Execution(model), Traffic(model))?;
+        }
+        Ok(())
+    }
+}
+
+/// As `--data-address` takes them.
+pub(crate) struct Listed<'a>(pub(crate) &'a [ListenAddress]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, address) in self.0.iter().enumerate() {
+            let before = if number == 0 { "" } else { "," };
+            write!(f, "{before}{address}")?;
         }
         Ok(())
     }

@@ -88,7 +88,7 @@ max_batch_size = 8
   environment DEFAULTS.MAX_QUEUE_DELAY: defaults.max_queue_delay: expected a duration of at most a year with its unit (us, ms, s, m or h), such as "50ms", got "5"
   tidegate.toml:3: repository.path: expected a folder, got nowhere
   tidegate.toml:4: repository.default_model: expected a model name: 1 to 255 bytes, no '/', '\', ':' or control characters, not starting with a dot, got "a/b"
-  tidegate.toml:7: data.address: expected an IP address and port, such as "127.0.0.1:8501", got "localhost:8501"
+  tidegate.toml:7: data.address: expected an IP address and port, such as "127.0.0.1:8501", a socket, such as "unix:/run/tidegate.sock", or a list of up to 16 of them, got "localhost:8501"
   tidegate.toml:10: limits.max_body_size: expected a size with its unit (B, KiB, MiB or GiB), such as "64MiB", got "64MB"
   tidegate.toml:11: limits.request_timeout: expected a duration above 0 and of at most a year with its unit (us, ms, s, m or h), such as "50ms", got 30
   tidegate.toml:12: limits.max_requests_in_flight: expected a whole number from 1, got 0
@@ -138,7 +138,7 @@ worker_threads = 3
 "#,
     );
     assert_eq!(config.control.default_model, Some(ModelName::new("digits").unwrap()));
-    assert_eq!(config.data_address, "127.0.0.1:1".parse().unwrap());
+    assert_eq!(config.data, ["127.0.0.1:1".parse().unwrap()]);
     assert_eq!(config.admin_address, "[::1]:2".parse().unwrap());
     assert!(!config.ingress.server_timing);
     assert!(config.ingress.management);
@@ -174,9 +174,36 @@ fn without_a_file_the_environment_alone_will_do() {
     }]);
     let config = Config::read(None, &overrides).unwrap();
     assert_eq!(config.control.repository, repository);
-    assert_eq!(config.data_address, "127.0.0.1:8501".parse().unwrap());
+    let both = ["127.0.0.1:8500", "127.0.0.1:8501"].map(|address| address.parse().unwrap());
+    assert_eq!(config.data, both);
     assert_eq!(config.admin_address, "127.0.0.1:8502".parse().unwrap());
     assert!(Config::read(None, &Overrides::default()).is_err());
+}
+
+#[test]
+fn several_listeners_are_an_array_in_the_file_and_a_list_outside() {
+    let listed = ["127.0.0.1:1", "unix:/run/tidegate.sock"].map(|text| text.parse().unwrap());
+    let array = "[data]\naddress = [\"127.0.0.1:1\", \"unix:/run/tidegate.sock\"]\n";
+    assert_eq!(good(array).data, listed);
+    let overridden = [("data.address", "127.0.0.1:1,unix:/run/tidegate.sock")];
+    assert_eq!(File::new(GOOD).read(&overridden).unwrap().data, listed);
+    for bad in ["[]", "[\"127.0.0.1:1\", 2]", "8501"] {
+        let text = File::new(&format!("{GOOD}[data]\naddress = {bad}\n")).read(&[]).unwrap_err();
+        assert!(text.contains("data.address: expected an IP address and port"), "{text}");
+    }
+}
+
+#[test]
+fn no_address_is_listened_on_twice() {
+    let mistake = |text: &str| File::new(&format!("{GOOD}{text}")).read(&[]).unwrap_err();
+    let twice = mistake("[data]\naddress = [\"[::1]:1\", \"127.0.0.1:1\", \"[::1]:1\"]\n");
+    assert!(
+        twice.contains("data.address: expected each address once, got [::1]:1 twice"),
+        "{twice}"
+    );
+    let admin = mistake("[admin]\naddress = \"127.0.0.1:8500\"\n");
+    assert!(admin.contains("expected another address than data.address"), "{admin}");
+    assert_eq!(good("[data]\naddress = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\n").data.len(), 2);
 }
 
 #[test]

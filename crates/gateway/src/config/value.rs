@@ -7,8 +7,12 @@ use tidegate_configuration::Value;
 use tidegate_configuration::plain::{digits, integer, number};
 use tidegate_control::Target;
 use tidegate_inference::{Label, ModelName, Version};
+use tidegate_ingress::ListenAddress;
 use tidegate_telemetry::{AccessSampling, LogFilter};
 use toml::de::DeValue;
+
+/// Each is asked in turn for new connections.
+const MOST_LISTENERS: usize = 16;
 
 /// A word of another room as it stands in the file. The rooms themselves know nothing of files.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,6 +57,30 @@ impl Value for Written<Version> {
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
         Self::from_text(integer(value)?)
     }
+}
+
+impl Value for Written<Vec<ListenAddress>> {
+    const EXPECTED: &'static str = "an IP address and port, such as \"127.0.0.1:8501\", a socket, such as \
+                                    \"unix:/run/tidegate.sock\", or a list of up to 16 of them";
+
+    fn from_text(text: &str) -> Option<Self> {
+        listeners(text.split(',').map(|text| Some(text.trim())))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        match value.as_array() {
+            Some(array) => listeners(array.iter().map(|entry| entry.get_ref().as_str())),
+            None => value.as_str().and_then(Self::from_text),
+        }
+    }
+}
+
+/// `None` when one of them is no address, or there are none or too many.
+fn listeners<'t>(
+    texts: impl Iterator<Item = Option<&'t str>>,
+) -> Option<Written<Vec<ListenAddress>>> {
+    let addresses = texts.map(|text| text?.parse().ok()).collect::<Option<Vec<_>>>()?;
+    (1..=MOST_LISTENERS).contains(&addresses.len()).then_some(Written(addresses))
 }
 
 impl Value for Written<AccessSampling> {
@@ -112,6 +140,18 @@ mod tests {
             ["0ms", "0s", "50", "-1s", "366h"].map(Span::from_text),
             [None, None, None, None, Some(Span(Duration::from_secs(366 * 3600)))]
         );
+    }
+
+    #[test]
+    fn listeners_are_separated_by_commas_and_there_is_a_limit() {
+        let read = |text: &str| Written::<Vec<ListenAddress>>::from_text(text).map(|read| read.0);
+        let (tcp, unix) = ("[::1]:0".parse().unwrap(), "unix:/run/t.sock".parse().unwrap());
+        assert_eq!(read("[::1]:0, unix:/run/t.sock"), Some(vec![tcp, unix]));
+        let many = |count| read(&vec!["127.0.0.1:0"; count].join(","));
+        assert!(many(MOST_LISTENERS).is_some() && many(MOST_LISTENERS + 1).is_none());
+        for bad in ["", ",", "127.0.0.1:0,", "localhost:80", "127.0.0.1:0 127.0.0.1:0"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
     }
 
     #[test]

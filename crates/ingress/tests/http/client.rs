@@ -12,9 +12,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tidegate_inference::Management;
-use tidegate_ingress::{Drain, Ingress, IngressConfig, IoThreads, Rounds};
+use tidegate_ingress::{Drain, Ingress, IngressConfig, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_telemetry::{AccessLog, AccessSampling, Telemetry};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -26,7 +26,9 @@ use crate::mock::{Behaviour, Mock};
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Server {
+    /// The first one over TCP.
     pub address: SocketAddr,
+    pub addresses: Vec<ListenAddress>,
     pub mock: Arc<Mock>,
     pub manager: Arc<Manager>,
     pub telemetry: Arc<Telemetry>,
@@ -42,6 +44,14 @@ pub struct Answer {
 
 impl Server {
     pub async fn start(config: IngressConfig, models: &[(&str, Behaviour)]) -> Self {
+        Self::listening(config, models, &[loopback()]).await
+    }
+
+    pub async fn listening(
+        config: IngressConfig,
+        models: &[(&str, Behaviour)],
+        addresses: &[ListenAddress],
+    ) -> Self {
         let mock = Mock::new(models);
         let telemetry = Telemetry::new();
         let drain = Drain::new();
@@ -56,15 +66,24 @@ impl Server {
             access,
             drain.clone(),
         );
-        let listener = tidegate_ingress::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-        let address = listener.local_addr().unwrap();
+        let mut listeners = Vec::new();
+        for address in addresses {
+            listeners.push(Listener::bind(address).await.unwrap());
+        }
+        let addresses: Vec<_> =
+            listeners.iter().map(|listener| listener.address().clone()).collect();
+        let over_tcp = addresses.iter().find_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        });
+        let address = over_tcp.expect("every test has one");
         let log = tracing::dispatcher::get_default(Clone::clone);
         // Set for as long as the thread lives: what it logs is seen by the test that started it.
         let same_log = move || std::mem::forget(tracing::dispatcher::set_default(&log));
         let two = NonZeroUsize::new(2).unwrap();
         let threads = IoThreads::start(two, Rounds::starting(same_log)).unwrap();
-        let serving = tokio::spawn(ingress.serve(listener, threads));
-        Self { address, mock, manager, telemetry, drain, serving }
+        let serving = tokio::spawn(ingress.serve(listeners, threads));
+        Self { address, addresses, mock, manager, telemetry, drain, serving }
     }
 
     /// With defaults and one model, `m`, that echoes.
@@ -182,11 +201,16 @@ impl Answer {
 }
 
 /// What comes until the other side closes.
-pub async fn read_all(stream: &mut TcpStream) -> String {
+pub async fn read_all(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = Vec::new();
     // A reset after the answer is an end like any other.
     let _ = timeout(PATIENCE, stream.read_to_end(&mut text)).await.expect("the server closes");
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Any free port.
+pub fn loopback() -> ListenAddress {
+    ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into())
 }
 
 /// A V2 infer body for `x` with these rows.

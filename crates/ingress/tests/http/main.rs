@@ -15,6 +15,7 @@ mod errors;
 mod grpc;
 mod lifetimes;
 mod limits;
+mod listeners;
 mod metrics;
 mod paths;
 mod repository;
