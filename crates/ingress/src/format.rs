@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 use tidegate_inference::{
-    Admitted, Entrypoint, Error, ModelName, Parameters, Result, Signature, Tensor, Timeline,
-    Version,
+    Entrypoint, Error, ModelName, Parameters, Result, Signature, Tensor, Version,
 };
 use tidegate_proto::grpc::open_inference::Within;
 use tidegate_proto::open_inference::{Encoded, HeaderLength, JSON_LENGTH_HEADER};
@@ -77,11 +76,9 @@ impl Format {
         }
     }
 
-    /// Tells TensorFlow Serving's metrics of the end of a request, if it was asked in its words.
-    pub fn record<P: Admitted>(self, admitted: &P, outcome: Result<&Timeline, &Error>) {
-        if self == Self::TensorFlow {
-            admitted.tensorflow(Entrypoint::Rest, outcome);
-        }
+    /// Whether it is to be told to TensorFlow Serving's metrics, and as what.
+    pub fn entrypoint(self) -> Option<Entrypoint> {
+        (self == Self::TensorFlow).then_some(Entrypoint::Rest)
     }
 
     /// Where the binary part of a body begins, by its head; 0 if it has none.

@@ -68,20 +68,18 @@ impl<A: Admission> Ingress<A> {
         let mut entry = match self.enter(&exchange, format, &target) {
             Ok(entry) => entry,
             Err(failure) => {
-                self.refuse_tensorflow(format, &target, &failure.error);
+                self.refuse_tensorflow(format.entrypoint(), &target.model, &failure.error);
                 return self.turn_away(visit, exchange, format.contract(), failure).await;
             }
         };
         visit.version = Some(entry.unsettled.admitted().version());
         match self.serve_admitted(&mut exchange, format, &mut entry, &mut visit).await {
             Ok(answer) => {
-                format.record(entry.unsettled.admitted(), Ok(&answer.timeline));
                 let permit = entry.unsettled.settle(Ok(&answer.timeline));
                 visit.responded(&answer.timeline, answer.encoded.byte_size());
                 self.answer(answer, permit)
             }
             Err(Unreadable::Failed(failure)) => {
-                format.record(entry.unsettled.admitted(), Err(&failure.error));
                 let permit = entry.unsettled.settle(Err(&failure.error));
                 Box::pin(refuse(visit, exchange, format.contract(), failure, Some(permit))).await
             }
@@ -155,7 +153,12 @@ impl<A: Admission> Ingress<A> {
             Failure::of(contract, error)
         })?;
         bounds.until = bounds.until.min(admitted.deadline());
-        Ok(Entry { unsettled: Unsettled::new(admitted), declared, encoding, bounds })
+        Ok(Entry {
+            unsettled: Unsettled::new(admitted, format.entrypoint()),
+            declared,
+            encoding,
+            bounds,
+        })
     }
 
     async fn serve_admitted(

@@ -7,14 +7,13 @@ use bytes::Bytes;
 use http::header::ORIGIN;
 use http::{HeaderMap, Response, StatusCode};
 use tidegate_inference::{
-    Admission, Error, ErrorKind, ModelName, RequestHead, Result, Version, VersionEntry,
+    Admission, Entrypoint, Error, ErrorKind, ModelName, RequestHead, Result, Version, VersionEntry,
     VersionSelector,
 };
 use tidegate_proto::tensorflow_serving;
 
 use crate::Ingress;
 use crate::failure::Failure;
-use crate::format::Format;
 use crate::metadata::not_ready;
 use crate::reply::{self, Reply, ReplyBody};
 use crate::route::Target;
@@ -39,13 +38,15 @@ impl<A: Admission> Ingress<A> {
 
     /// Tells its metrics of a prediction that was refused before it was admitted. A name that no model has is not
     /// counted: callers must not be able to make up series.
-    pub(crate) fn refuse_tensorflow(&self, format: Format, target: &Target<'_>, error: &Error) {
-        if format != Format::TensorFlow {
-            return;
-        }
-        let catalog = self.admission.catalog();
-        if let Ok((model, _)) = catalog.model(&target.model) {
-            self.telemetry.refused_tensorflow(model, error.kind());
+    pub(crate) fn refuse_tensorflow(
+        &self,
+        entrypoint: Option<Entrypoint>,
+        model: &str,
+        error: &Error,
+    ) {
+        let Some(entrypoint) = entrypoint else { return };
+        if let Some((model, _)) = self.admission.catalog().models.get_key_value(model) {
+            self.telemetry.refused_tensorflow(model, entrypoint, error.kind());
         }
     }
 

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use std::thread;
 use std::time::Instant;
 
-use tidegate_inference::{Admitted, Error, ErrorKind, Result, Stage, Timeline, Version};
+use tidegate_inference::{
+    Admitted, Entrypoint, Error, ErrorKind, Result, Stage, Timeline, Version,
+};
 use tidegate_telemetry::{AccessLog, AccessRecord};
 
 use crate::request_id::RequestId;
@@ -97,33 +99,50 @@ impl Drop for Visit<'_> {
 
 /// An admitted request whose end is not recorded yet. Dropped as it is, the caller has gone; dropped by a
 /// panic, the gateway failed it.
-pub struct Unsettled<P: Admitted>(Option<P>);
+pub struct Unsettled<P: Admitted> {
+    /// Taken only by settling.
+    admitted: Option<P>,
+    /// By which door it came, if it was asked in TensorFlow Serving's words.
+    entrypoint: Option<Entrypoint>,
+}
 
 impl<P: Admitted> Unsettled<P> {
-    pub fn new(admitted: P) -> Self {
-        Self(Some(admitted))
+    pub fn new(admitted: P, entrypoint: Option<Entrypoint>) -> Self {
+        Self { admitted: Some(admitted), entrypoint }
     }
 
     pub fn admitted(&self) -> &P {
-        self.0.as_ref().expect("taken only by settle")
+        self.admitted.as_ref().expect("taken only by settle")
     }
 
     pub fn admitted_mut(&mut self) -> &mut P {
-        self.0.as_mut().expect("taken only by settle")
+        self.admitted.as_mut().expect("taken only by settle")
     }
 
     /// What remains is the permit, to be held until the answer has left.
     pub fn settle(mut self, outcome: Result<&Timeline, &Error>) -> P {
-        let mut admitted = self.0.take().expect("settled once: settling consumes");
-        admitted.settle(outcome);
+        let mut admitted = self.admitted.take().expect("settled once: settling consumes");
+        record(&mut admitted, self.entrypoint, outcome);
         admitted
     }
 }
 
 impl<P: Admitted> Drop for Unsettled<P> {
     fn drop(&mut self) {
-        if let Some(admitted) = self.0.as_mut().filter(|_| thread::panicking()) {
-            admitted.settle(Err(&Error::internal("the gateway panicked on this request")));
+        if let Some(admitted) = self.admitted.as_mut().filter(|_| thread::panicking()) {
+            let error = Error::internal("the gateway panicked on this request");
+            record(admitted, self.entrypoint, Err(&error));
         }
     }
+}
+
+fn record<P: Admitted>(
+    admitted: &mut P,
+    entrypoint: Option<Entrypoint>,
+    outcome: Result<&Timeline, &Error>,
+) {
+    if let Some(entrypoint) = entrypoint {
+        admitted.tensorflow(entrypoint, outcome);
+    }
+    admitted.settle(outcome);
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use tidegate_inference::{ErrorKind, ModelName, Statistics, Version, VersionState};
+use tidegate_inference::{Entrypoint, ErrorKind, ModelName, Statistics, Version, VersionState};
 
 use crate::connections::ConnectionMetrics;
 use crate::exposition;
@@ -80,8 +80,8 @@ impl Telemetry {
 
     /// A request in TensorFlow Serving's words was refused before it was admitted. Only for models that there
     /// are: whoever makes up names would make up series.
-    pub fn refused_tensorflow(&self, model: &ModelName, kind: ErrorKind) {
-        tensorflow::refused(&self.families, model, kind);
+    pub fn refused_tensorflow(&self, model: &ModelName, entrypoint: Entrypoint, kind: ErrorKind) {
+        tensorflow::refused(&self.families, model, entrypoint, kind);
     }
 
     /// A version folder's model was warmed up.
@@ -117,7 +117,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
 
-    use tidegate_inference::{BatchFacts, CloseReason, Entrypoint, Stage, Timeline, Total};
+    use tidegate_inference::{BatchFacts, CloseReason, Stage, Timeline, Total};
 
     use super::*;
     use crate::QueueView;
@@ -266,11 +266,14 @@ mod tests {
         metrics.tensorflow(Entrypoint::Rest, Ok(&timeline));
         metrics.tensorflow(Entrypoint::Rest, Err(ErrorKind::Overloaded));
         metrics.tensorflow(Entrypoint::Grpc, Ok(&timeline));
-        telemetry.refused_tensorflow(&model, ErrorKind::Overloaded);
+        telemetry.refused_tensorflow(&model, Entrypoint::Rest, ErrorKind::Overloaded);
+        telemetry.refused_tensorflow(&model, Entrypoint::Rest, ErrorKind::UnknownLabel);
+        telemetry.refused_tensorflow(&model, Entrypoint::Grpc, ErrorKind::UnknownLabel);
         let exposition = scrape(&telemetry);
         assert_eq!(exposition.kind(":tensorflow:serving:request_count"), Some("counter"));
-        let counts = ["OK", "RESOURCE_EXHAUSTED", "INTERNAL"].map(|word| count(&exposition, word));
-        assert_eq!(counts, [Some(2.0), Some(2.0), Some(0.0)]);
+        let counts = ["OK", "RESOURCE_EXHAUSTED", "INTERNAL", "INVALID_ARGUMENT", "NOT_FOUND"]
+            .map(|word| count(&exposition, word));
+        assert_eq!(counts, [Some(2.0), Some(2.0), Some(0.0), Some(1.0), Some(1.0)]);
         for (api, entrypoint) in [("predict", "REST"), ("Predict", "GRPC")] {
             let labels = [name, ("API", api), ("entrypoint", entrypoint)];
             let sum = exposition.value(":tensorflow:serving:request_latency_sum", &labels);

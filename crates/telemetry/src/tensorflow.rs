@@ -95,7 +95,7 @@ impl TensorFlowFamilies {
         ];
         Door {
             ok: count("OK"),
-            errors: ErrorKind::ALL.map(|kind| count(status(kind))),
+            errors: ErrorKind::ALL.map(|kind| count(status(entrypoint, kind))),
             request_latency: self.request_latency.get_or_create_owned(&labels),
             runtime_latency: self.runtime_latency.get_or_create_owned(&runtime),
         }
@@ -103,9 +103,9 @@ impl TensorFlowFamilies {
 }
 
 /// A request that was refused before a version was chosen. By name: a refusal holds no batch up.
-pub fn refused(families: &Families, model: &ModelName, kind: ErrorKind) {
-    let labels =
-        [("model_name", model.as_str().to_owned()), ("status", String::from(status(kind)))];
+pub fn refused(families: &Families, model: &ModelName, entrypoint: Entrypoint, kind: ErrorKind) {
+    let status = status(entrypoint, kind).to_owned();
+    let labels = [("model_name", model.as_str().to_owned()), ("status", status)];
     families.tf_request_count.get_or_create(&labels).inc();
 }
 
@@ -117,10 +117,15 @@ const fn api(entrypoint: Entrypoint) -> &'static str {
     }
 }
 
-/// The canonical code, as TensorFlow Serving would answer.
-const fn status(kind: ErrorKind) -> &'static str {
+/// The canonical code that the answer has: over gRPC as it is, over REST as an HTTP status. An unknown label is a bad
+/// request over REST only.
+const fn status(entrypoint: Entrypoint, kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidArgument | ErrorKind::UnknownLabel => "INVALID_ARGUMENT",
+        ErrorKind::UnknownLabel => match entrypoint {
+            Entrypoint::Rest => "INVALID_ARGUMENT",
+            Entrypoint::Grpc => "NOT_FOUND",
+        },
+        ErrorKind::InvalidArgument => "INVALID_ARGUMENT",
         ErrorKind::Unauthenticated => "UNAUTHENTICATED",
         ErrorKind::PermissionDenied => "PERMISSION_DENIED",
         ErrorKind::UnknownModel | ErrorKind::UnknownVersion => "NOT_FOUND",

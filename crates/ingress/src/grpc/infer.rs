@@ -131,11 +131,13 @@ impl<A: Admission> Ingress<A> {
         let admitted = match self.admit_opened(&opened, permit, received, terms, &mut visit) {
             Ok(admitted) => admitted,
             Err(error) => {
+                let model = visit.model.as_deref().unwrap_or_default();
+                self.refuse_tensorflow(terms.protocol.entrypoint(), model, &error);
                 self.grpc_turned_away(visit, &error);
                 return Served { outcome: Err(error), id, permit: None };
             }
         };
-        let mut unsettled = Unsettled::new(admitted);
+        let mut unsettled = Unsettled::new(admitted, terms.protocol.entrypoint());
         let outcome =
             self.serve_opened(opened, unsettled.admitted_mut(), paid, received, terms).await;
         let permit = match &outcome {

@@ -1,5 +1,7 @@
 //! From a gRPC path to what is asked: `/package.Service/Method`, compared as it is.
 
+use tidegate_inference::Entrypoint;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Infer(Protocol),
@@ -26,6 +28,7 @@ pub enum Question {
     ModelReady,
     ServerMetadata,
     ModelMetadata,
+    ModelStatistics,
     HealthCheck,
     MemoryStatus,
     MemoryRegister,
@@ -62,6 +65,11 @@ impl Protocol {
             Self::OpenInference => "grpc_v2",
             Self::TensorFlow => "grpc_tfs",
         }
+    }
+
+    /// Whether it is to be told to TensorFlow Serving's metrics, and as what.
+    pub fn entrypoint(self) -> Option<Entrypoint> {
+        (self == Self::TensorFlow).then_some(Entrypoint::Grpc)
     }
 }
 
@@ -108,6 +116,7 @@ fn open_inference(method: &str) -> Option<Method> {
         "RepositoryModelUnload" => Question::RepositoryUnload,
         "TraceSetting" => Question::TraceSettings,
         "LogSettings" => Question::LogSettings,
+        "ModelStatistics" => Question::ModelStatistics,
         _ => return None,
     };
     Some(Method::Question(question))

@@ -5,8 +5,8 @@ use prost::Message;
 use tidegate_inference::{Admission, Error, ErrorKind, Result, VersionState};
 use tidegate_proto::grpc::inference::{
     CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterResponse, ModelMetadataRequest,
-    ModelReadyRequest, ModelReadyResponse, ServerLiveResponse, ServerMetadataResponse,
-    ServerReadyResponse,
+    ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest, ServerLiveResponse,
+    ServerMetadataResponse, ServerReadyResponse,
 };
 use tidegate_proto::grpc::{frame, open_inference};
 
@@ -68,6 +68,7 @@ impl<A: Admission> Ingress<A> {
             Question::ModelReady => self.grpc_model_ready(&read(message)?),
             Question::ServerMetadata => Ok(frame(&self.grpc_server_metadata())),
             Question::ModelMetadata => self.grpc_model_metadata(&read(message)?),
+            Question::ModelStatistics => self.grpc_model_statistics(&read(message)?),
             Question::HealthCheck => self.health_check(&read(message)?),
             Question::MemoryStatus => self.grpc_memory_status(&read(message)?),
             Question::MemoryRegister => self.grpc_memory_register(read(message)?),
@@ -110,6 +111,15 @@ impl<A: Admission> Ingress<A> {
             Err(error) => return Err(error),
         };
         Ok(frame(&ModelReadyResponse { ready }))
+    }
+
+    /// Of all models when none is named.
+    fn grpc_model_statistics(&self, asked: &ModelStatisticsRequest) -> Result<Bytes> {
+        let target = match asked.name.is_empty() {
+            true => None,
+            false => Some(target(&asked.name, &asked.version)?),
+        };
+        Ok(frame(&open_inference::encode_statistics(&self.statistics(target.as_ref())?)))
     }
 
     fn grpc_model_metadata(&self, asked: &ModelMetadataRequest) -> Result<Bytes> {

@@ -310,8 +310,11 @@ impl Admitted for Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
+        // In one change with its permit's: whoever waits for the one may look at the other.
+        let bytes = std::mem::take(&mut self.permit.bytes);
         self.counts.send_modify(|counts| {
             counts.held -= 1;
+            counts.bytes -= bytes;
             counts.gone += usize::from(!self.settled);
         });
     }

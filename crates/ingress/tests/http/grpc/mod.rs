@@ -1,5 +1,7 @@
-//! gRPC on the same port: calls, streams, statuses, limits, and what becomes of a call that is cancelled.
+//! gRPC on the same port: calls, streams, statuses, limits, what becomes of a call that is cancelled, and what calls
+//! leave in statistics and metrics.
 
 mod calls;
 mod client;
 mod streams;
+mod telling;
