@@ -13,6 +13,7 @@
 //! | [`tensorflow_serving`] | TensorFlow Serving's REST API |
 //! | [`grpc`] | Open Inference Protocol v2 with Triton's additions, and TensorFlow Serving, over gRPC |
 //! | [`predict`] | `POST /predict`, as small Flask services do it |
+//! | [`tree`] | protobuf messages as people write them, in text format and in JSON |
 
 #[cfg(test)]
 mod any;
@@ -24,6 +25,7 @@ pub mod predict;
 mod role;
 pub mod shared_memory;
 pub mod tensorflow_serving;
+pub mod tree;
 mod values;
 
 pub use error::DecodeError;
