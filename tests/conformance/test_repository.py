@@ -6,6 +6,7 @@ under load and in the middle of a shutdown is held elsewhere, on engines that ca
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
@@ -106,12 +107,29 @@ def test_a_file_that_cannot_be_loaded_leaves_what_serves(client, repository):
     assert state[0][2] == "READY" and "serves on" in state[0][3]
 
 
+def test_a_configuration_sent_with_a_load_holds_until_a_load_without_one(client, repository):
+    expected = ask(client)
+    in_effect = client.get_model_config("affine")
+    in_effect["max_batch_size"] = 4
+    in_effect["dynamic_batching"]["preferred_batch_size"] = [2]
+    client.load_model("affine", config=json.dumps(in_effect))
+    changed = client.get_model_config("affine")
+    assert changed["max_batch_size"] == 4 and changed["dynamic_batching"]["preferred_batch_size"] == [2]
+    np.testing.assert_array_equal(ask(client), expected)
+
+    (repository / "affine" / "config.pbtxt").write_text("max_batch_size: 8 dynamic_batching {}")
+    client.load_model("affine")
+    assert client.get_model_config("affine")["max_batch_size"] == 8
+    np.testing.assert_array_equal(ask(client), expected)
+
+
 def test_what_cannot_be_done_is_refused(client, managed):
     refused(lambda: client.load_model("nowhere"), "404", "failed to load 'nowhere', no such model")
     refused(lambda: client.unload_model("nowhere"), "404", "no such model")
     files = {"file:1/model.onnx": b"no model"}
     refused(lambda: client.load_model("affine", config="{}", files=files), "501", "load parameter 'file:1/model.onnx'")
-    refused(lambda: client.load_model("affine", config='{"max_batch_size": 4}'), "501", "model configuration")
+    refused(lambda: client.load_model("affine", config='{"sequence_batching": {}}'), "400", "sequences are not offered")
+    refused(lambda: client.load_model("affine", config="no JSON"), "400", "failed to load 'affine', model configuration")
     named = post(managed.url("/v2/repository/mine/models/affine/load"), {})
     assert named.status_code == 501 and "repository_name" in named.json()["error"]
     assert post(managed.url("/v2/repository/mine/index"), {}).json()[0]["name"] == "affine"

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use tidegate_batcher::{TensorView, ViewData};
-use tidegate_control::BatchingConfig;
 use tokio::task::JoinHandle;
 
 use crate::client::Answer;
@@ -32,10 +31,10 @@ async fn together(engines: &Engines, max_execution_time: Duration) -> House {
     House::ready_with(engines, |config| {
         one_instance(config);
         let model = of_model(config);
-        model.batching =
-            BatchingConfig::Fixed { batch_size: count(32), max_queue_delay: Duration::ZERO };
-        model.max_batch_size = count(32);
-        model.max_execution_time = max_execution_time;
+        model.batch_size = Some(count(32));
+        model.max_queue_delay = Some(Duration::ZERO);
+        model.max_batch_size = Some(count(32));
+        model.max_execution_time = Some(max_execution_time);
     })
     .await
 }

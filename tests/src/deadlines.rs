@@ -25,7 +25,7 @@ impl Queueing {
         let engines = Engines::new();
         let house = House::ready_with(&engines, |config| {
             one_instance(config);
-            of_model(config).max_batch_size = count(1);
+            of_model(config).max_batch_size = Some(count(1));
             change(config);
         })
         .await;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tidegate_backend::{Backend, LoadError, LoadOptions, Loaded, MockBackend};
 use tidegate_batcher::{TensorView, ViewData};
-use tidegate_control::ModelConfig;
+use tidegate_control::ModelSettings;
 use tidegate_gateway::{Config, Gateway, Running};
 use tidegate_inference::{
     DataType, Dim, Error, Label, ModelName, Signature, Tensor, TensorData, TensorSpec, Version,
@@ -133,10 +133,10 @@ pub async fn until_held(engine: &MockBackend, runs: usize) {
 
 /// One instance of each version: with its one run held, whatever comes later waits in the queue.
 pub fn one_instance(config: &mut Config) {
-    of_model(config).instances = count(1);
+    of_model(config).instances = Some(count(1));
 }
 
-pub fn of_model(config: &mut Config) -> &mut ModelConfig {
+pub fn of_model(config: &mut Config) -> &mut ModelSettings {
     config.control.models.values_mut().next().expect("the house has one model")
 }
 
@@ -155,9 +155,10 @@ fn config(folder: &Path) -> Config {
     config.admin_address.set_port(0);
     let mut model = config.control.defaults.clone();
     for (label, version) in [("blue", 1), ("green", 2)] {
-        model.labels.insert(Label::new(label).unwrap(), Version::new(version).unwrap());
+        let (name, version) = (Label::new(label).unwrap(), Version::new(version).unwrap());
+        model.labels.get_or_insert_default().insert(name, version);
     }
-    model.weights.insert("blue".parse().unwrap(), 1);
+    model.weights = Some([("blue".parse().unwrap(), 1)].into());
     config.control.models.insert(ModelName::new("m").unwrap(), model);
     config
 }

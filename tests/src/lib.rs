@@ -27,3 +27,4 @@ mod loadtest;
 mod management;
 mod readme;
 mod scenarios;
+mod triton_config;

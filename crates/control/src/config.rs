@@ -1,6 +1,6 @@
 //! What the control plane is told at start: where the models are, where admin-set state is kept, and
-//! how each model is batched and split. The gateway reads files and flags and composes this; nothing
-//! here parses a file.
+//! what is said of how each model is batched and split. The gateway reads files and flags and composes this;
+//! nothing here parses a file.
 //!
 //! Labels and weights given here are initial values: what an operator sets through the admin API is
 //! kept in the state file and wins.
@@ -10,12 +10,14 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_batcher::BatchPolicy;
 use tidegate_inference::{Error, Label, ModelName, Version};
 
 use crate::cores::ComputeThreads;
+use crate::{ModelSettings, TritonConfig};
 
 #[derive(Clone, Debug)]
 pub struct ControlConfig {
@@ -25,18 +27,36 @@ pub struct ControlConfig {
     pub state_file: PathBuf,
     /// The model of `POST /predict`; when absent and there is one model, that one.
     pub default_model: Option<ModelName>,
-    /// For models that `models` does not name.
-    pub defaults: ModelConfig,
-    pub models: BTreeMap<ModelName, ModelConfig>,
+    /// What holds for every model, whatever else is said of it.
+    pub overrides: ModelSettings,
+    /// What holds of a model where nothing else is said of it.
+    pub defaults: ModelSettings,
+    /// What is said of one model.
+    pub models: BTreeMap<ModelName, ModelSettings>,
 }
 
 impl ControlConfig {
-    pub fn model(&self, name: &ModelName) -> &ModelConfig {
-        self.models.get(name).unwrap_or(&self.defaults)
+    /// A model's configuration, as far as it does not lie in the repository.
+    pub fn model(&self, name: &ModelName) -> ModelConfig {
+        self.model_with(name, None)
+    }
+
+    /// A model's configuration. What is said here of this very model, or of all, holds over what the model says of
+    /// itself; that holds over the defaults.
+    pub fn model_with(&self, name: &ModelName, triton: Option<Arc<TritonConfig>>) -> ModelConfig {
+        let own = self.models.get(name).cloned().unwrap_or_default();
+        let theirs = triton.as_ref().map(|triton| triton.settings.clone()).unwrap_or_default();
+        let said = self.overrides.clone().or(own).or(theirs).or(self.defaults.clone());
+        ModelConfig { triton, ..said.complete() }
+    }
+
+    /// That of a model of which nothing is said.
+    pub fn unnamed(&self) -> ModelConfig {
+        self.overrides.clone().or(self.defaults.clone()).complete()
     }
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     pub labels: BTreeMap<Label, Version>,
     /// Relative shares, 0 to 10000. Empty: the newest ready version gets everything.
@@ -58,6 +78,8 @@ pub struct ModelConfig {
     pub instances: NonZeroUsize,
     /// Threads inside one run of one instance.
     pub intra_op_threads: NonZeroUsize,
+    /// What the model says of itself besides: claims to hold against it, requests to warm it up with.
+    pub triton: Option<Arc<TritonConfig>>,
 }
 
 /// Who decides with how many rows a batch goes, below `max_batch_size`.
@@ -72,19 +94,33 @@ pub enum BatchingConfig {
         /// How long the oldest request may wait for company.
         max_queue_delay: Duration,
     },
+    /// Nobody: each request runs alone, and why.
+    OneByOne { reason: &'static str },
 }
 
 impl BatchingConfig {
     /// The target of those who only write a delay.
     pub const USUAL_BATCH_SIZE: NonZeroUsize = count(8);
+
+    /// Why no requests share a batch, when that was asked for.
+    pub fn why_one_by_one(self) -> Option<&'static str> {
+        match self {
+            Self::OneByOne { reason } => Some(reason),
+            Self::Adaptive | Self::Fixed { .. } => None,
+        }
+    }
 }
 
 impl ModelConfig {
+    /// How large and how late a batch may become, if requests share batches at all.
+    ///
     /// # Errors
     /// When the target is above the cap, or the delay is too long.
     pub fn policy(&self) -> Result<BatchPolicy, Error> {
         match self.batching {
-            BatchingConfig::Adaptive => Ok(BatchPolicy::adaptive(self.max_batch_size)),
+            BatchingConfig::Adaptive | BatchingConfig::OneByOne { .. } => {
+                Ok(BatchPolicy::adaptive(self.max_batch_size))
+            }
             BatchingConfig::Fixed { batch_size, max_queue_delay } => {
                 BatchPolicy::new(batch_size, self.max_batch_size, max_queue_delay)
             }
@@ -106,6 +142,7 @@ impl Default for ModelConfig {
             max_execution_time: Duration::from_secs(30),
             instances,
             intra_op_threads,
+            triton: None,
         }
     }
 }

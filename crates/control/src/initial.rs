@@ -1,20 +1,23 @@
 //! The state before anything is loaded: what the repository holds, what the configuration says of it,
 //! and over that what operators have set. For all models at start, and for one that is found later.
 //!
-//! A configuration that names what is not there is a mistake, and all of them are reported together.
+//! A configuration that names what is not there is a mistake, and all of them are reported together. One that comes
+//! with a model, its `config.pbtxt`, is that model's affair: a mistake in it fails the model's versions and no others.
 //! Admin-set state that names a version which has gone is not: versions are pruned by others, and the
 //! gateway must start again; it is kept, and takes no traffic.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tidegate_inference::{BatchingStatus, ModelName, Version, VersionEntry, VersionState};
 use tracing::warn;
 
 use crate::model_set::{CurrentSplit, Model, ModelSet, ModelVersion};
+use crate::source::{Folders, Source, own_config, retain_served};
 use crate::state_document::AdminSet;
 use crate::traffic::Traffic;
 use crate::weights::{Weights, WeightsRequest, listed};
-use crate::{ControlConfig, ModelConfig, Repository, VersionFolder};
+use crate::{ControlConfig, ModelConfig, Repository, TritonConfig, VersionFolder};
 
 /// # Errors
 /// Every mistake in the configuration.
@@ -31,7 +34,15 @@ pub fn model_set(
         .models
         .iter()
         .map(|(name, folders)| {
-            let model = model(name, config.model(name), folders, platform, &mut faults);
+            let mut folders = folders.clone();
+            let triton = triton_config(name, repository, &mut folders);
+            let model = model(
+                name,
+                &config.model_with(name, triton).into(),
+                &folders,
+                platform,
+                &mut faults,
+            );
             (name.clone(), model)
         })
         .collect();
@@ -64,6 +75,26 @@ fn default_model(
     }
 }
 
+/// What lies in the model's own folder. Versions that it does not want served are left out, and if it is faulty, none
+/// can be.
+fn triton_config(
+    name: &ModelName,
+    repository: &Repository,
+    folders: &mut Folders,
+) -> Option<Arc<TritonConfig>> {
+    let read = own_config(name, &repository.path.join(name.as_str()), None);
+    let taken_in = read.and_then(|triton| {
+        retain_served(triton.as_deref(), folders)?;
+        Ok(triton)
+    });
+    taken_in.unwrap_or_else(|error| {
+        for folder in folders.values_mut() {
+            folder.file = Err(error.message().to_owned());
+        }
+        None
+    })
+}
+
 fn no_such_model(repository: &Repository) -> String {
     format!(
         "no such model in the repository {}, which has: {}",
@@ -74,14 +105,15 @@ fn no_such_model(repository: &Repository) -> String {
 
 pub fn model(
     name: &ModelName,
-    config: &ModelConfig,
-    folders: &BTreeMap<Version, VersionFolder>,
+    config: &Arc<ModelConfig>,
+    folders: &Folders,
     platform: &'static str,
     faults: &mut Vec<String>,
 ) -> Model {
     let versions: BTreeSet<Version> = folders.keys().copied().collect();
     let mut fault = |what: &str| faults.push(format!("models.{name}: {what}"));
-    if let Err(error) = config.policy() {
+    // Where the model's own configuration has a part in it, the model fails and the others are served.
+    if let (Err(error), None) = (config.policy(), &config.triton) {
         fault(error.message());
     }
     for (label, version) in config.labels.iter().filter(|(_, v)| !versions.contains(v)) {
@@ -92,10 +124,13 @@ pub fn model(
         fault(&format!("weights: {what}"));
         None
     });
+    let waiting = |folder: &VersionFolder| {
+        let source = Source { folder: folder.clone(), config: Arc::clone(config) };
+        waiting(source, platform)
+    };
     Model {
-        config: config.clone(),
         traffic: Traffic { labels: config.labels.clone(), weights },
-        versions: folders.iter().map(|(n, folder)| (*n, waiting(folder, platform))).collect(),
+        versions: folders.iter().map(|(n, folder)| (*n, waiting(folder))).collect(),
         split: CurrentSplit::default(),
     }
 }
@@ -111,15 +146,17 @@ fn configured_weights(
     WeightsRequest::from_config(&config.weights)?.resolve(&config.labels, versions).map(Some)
 }
 
-pub fn waiting(folder: &VersionFolder, platform: &'static str) -> ModelVersion {
+pub fn waiting(source: Source, platform: &'static str) -> ModelVersion {
     let entry = VersionEntry {
         state: VersionState::Loading,
         reason: Some("waits for its turn to be loaded".into()),
         platform,
         signature: None,
         batching: BatchingStatus::Unknown,
+        description: None,
+        warnings: source.warnings(),
     };
-    ModelVersion { folder: folder.clone(), entry, running: None }
+    ModelVersion { source, entry, running: None }
 }
 
 impl ModelSet {
@@ -162,10 +199,8 @@ fn warn_of_missing_versions(name: &ModelName, model: &Model) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use crate::testing::{Site, label, model, version};
-    use crate::{BatchingConfig, ControlError, ModelConfig};
+    use crate::{ControlError, ModelSettings};
 
     fn faults(site: &Site) -> Vec<String> {
         match site.open() {
@@ -179,17 +214,15 @@ mod tests {
     fn every_mistake_of_the_configuration_is_reported_at_once() {
         let mut site = Site::new(&["digits/1", "digits/2"]);
         site.config.default_model = Some(model("dogits"));
-        let digits = ModelConfig {
-            labels: [(label("blue"), version(1)), (label("green"), version(3))].into(),
-            weights: [("blue".parse().unwrap(), 1), ("red".parse().unwrap(), 1)].into(),
-            batching: BatchingConfig::Fixed {
-                batch_size: 65.try_into().unwrap(),
-                max_queue_delay: Duration::ZERO,
-            },
-            ..ModelConfig::default()
+        let digits = ModelSettings {
+            labels: Some([(label("blue"), version(1)), (label("green"), version(3))].into()),
+            weights: Some([("blue".parse().unwrap(), 1), ("red".parse().unwrap(), 1)].into()),
+            batch_size: Some(65.try_into().unwrap()),
+            max_batch_size: Some(64.try_into().unwrap()),
+            ..ModelSettings::default()
         };
         site.config.models =
-            [(model("digits"), digits), (model("letters"), ModelConfig::default())].into();
+            [(model("digits"), digits), (model("letters"), ModelSettings::default())].into();
         let repository = site.config.repository.display();
         let none = format!("no such model in the repository {repository}, which has: digits");
         assert_eq!(
@@ -211,9 +244,9 @@ mod tests {
     fn configured_weights_may_name_labels() {
         let mut site = Site::new(&["digits/1", "digits/2", "digits/3"]);
         site.config.defaults.labels =
-            [(label("blue"), version(1)), (label("green"), version(2))].into();
+            Some([(label("blue"), version(1)), (label("green"), version(2))].into());
         site.config.defaults.weights =
-            [("blue".parse().unwrap(), 90), ("green".parse().unwrap(), 10)].into();
+            Some([("blue".parse().unwrap(), 90), ("green".parse().unwrap(), 10)].into());
         assert_eq!(site.loaded().effective("digits"), [(1, 90), (2, 10)]);
     }
 }

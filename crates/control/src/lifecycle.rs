@@ -11,11 +11,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use tidegate_backend::{Fitness, LoadError};
-use tidegate_inference::{BatchingStatus, ModelName, Signature, Version, VersionState};
+use tidegate_inference::{
+    BatchingStatus, ModelName, Signature, Version, VersionDescription, VersionState,
+};
 use tracing::{info, warn};
 
 use crate::load::{self, Prepared};
 use crate::model_set::{ModelSet, Running};
+use crate::source::Source;
 use crate::{ControlPlane, ModelConfig, VersionFolder};
 
 #[cfg(test)]
@@ -32,6 +35,7 @@ pub(crate) enum NotLoaded {
 struct Facts {
     signature: Arc<Signature>,
     batching: BatchingStatus,
+    description: Arc<VersionDescription>,
 }
 
 impl ControlPlane {
@@ -39,67 +43,69 @@ impl ControlPlane {
     /// that the catalog is ready if one version at least is.
     pub fn load_all(&self) {
         let _pass = self.pass();
-        for (model, version, folder) in self.untried() {
+        for (model, version, source) in self.untried() {
             // Its state says how it went.
-            let _ = self.load_version(&model, version, folder);
+            let _ = self.load_version(&model, version, source);
         }
         let mut models = self.models();
         models.first_pass_ended = true;
         self.publish(&mut models);
     }
 
-    fn untried(&self) -> Vec<(ModelName, Version, VersionFolder)> {
+    fn untried(&self) -> Vec<(ModelName, Version, Source)> {
         let models = self.models();
         let versions = models.models.iter().flat_map(|(name, model)| {
             model.versions.iter().map(move |(number, version)| (name, *number, version))
         });
         versions
             .filter(|(_, _, version)| version.entry.state == VersionState::Loading)
-            .map(|(name, number, version)| (name.clone(), number, version.folder.clone()))
+            .map(|(name, number, version)| (name.clone(), number, version.source.clone()))
             .collect()
     }
 
-    /// Loads a version from its folder. What ran under its number until now serves on until the new one is
+    /// Loads a version. What ran under its number until now serves on until the new one is
     /// ready, and is then replaced by it; if the load fails, it just serves on. Only in a pass of loading.
     pub(crate) fn load_version(
         &self,
         model: &ModelName,
         version: Version,
-        folder: VersionFolder,
+        source: Source,
     ) -> Result<(), NotLoaded> {
-        let config = self.begin(model, version).ok_or(NotLoaded::Stopping)?;
+        self.begin(model, version)?;
         let started = Instant::now();
+        let Source { folder, config } = &source;
         let outcome = match &folder.file {
             Err(fault) => Err(LoadError::new(fault.clone())),
-            Ok(_) => self.prepare(&folder, &config).and_then(|prepared| {
+            Ok(_) => self.prepare(folder, config).and_then(|prepared| {
                 self.telemetry.warmed_up(&folder.path, prepared.warmed_up_in);
-                self.start(model, version, &config, prepared)
+                self.start(model, version, config, prepared)
             }),
         };
         match outcome {
             Ok((running, facts)) => {
                 self.telemetry.set_load_duration(model, version, started.elapsed());
-                self.put_in_place(model, version, folder, running, facts)
+                self.put_in_place(model, version, source, running, facts)
             }
             Err(error) => {
-                self.could_not_load(model, version, folder, &error);
+                self.could_not_load(model, version, source, &error);
                 Err(NotLoaded::Failed(error))
             }
         }
     }
 
     /// Nothing is loaded once shutdown has begun.
-    fn begin(&self, model: &ModelName, version: Version) -> Option<ModelConfig> {
+    fn begin(&self, model: &ModelName, version: Version) -> Result<(), NotLoaded> {
         let mut models = self.models();
         if models.stopping {
-            return None;
+            return Err(NotLoaded::Stopping);
         }
-        let state = models.version_mut(model, version)?.entry.state;
+        let known = models.version_mut(model, version).ok_or(NotLoaded::Stopping)?;
+        let state = known.entry.state;
         // One that serves meanwhile is ready all the time.
         if state != VersionState::Ready {
             self.enter_locked(&mut models, model, version, VersionState::Loading, None);
         }
-        models.models.get(model).map(|model| model.config.clone())
+        Ok(())
     }
 
     /// A panic of the engine is this version's failure and no other's.
@@ -121,8 +127,11 @@ impl ControlPlane {
         config: &ModelConfig,
         prepared: Prepared,
     ) -> Result<(Running, Facts), LoadError> {
-        let facts =
-            Facts { signature: prepared.signature().clone(), batching: prepared.status.clone() };
+        let facts = Facts {
+            signature: prepared.signature().clone(),
+            batching: prepared.status.clone(),
+            description: Arc::new(prepared.description.clone()),
+        };
         if let BatchingStatus::Unbatched { reason } = &facts.batching {
             warn!(%model, version = version.get(), reason, "requests of this version do not share batches");
         }
@@ -146,9 +155,9 @@ impl ControlPlane {
         &self,
         model: &ModelName,
         version: Version,
-        folder: VersionFolder,
+        source: Source,
         running: Running,
-        Facts { signature, batching }: Facts,
+        Facts { signature, batching, description }: Facts,
     ) -> Result<(), NotLoaded> {
         let mut models = self.models();
         let known = if models.stopping { None } else { models.version_mut(model, version) };
@@ -162,9 +171,10 @@ impl ControlPlane {
         let unbatched = matches!(batching, BatchingStatus::Unbatched { .. });
         self.telemetry.set_unbatched(model, version, unbatched);
         let replaced = known.running.replace(running);
-        known.folder = folder;
+        known.is_of(source);
         known.entry.signature = Some(signature);
         known.entry.batching = batching;
+        known.entry.description = Some(description);
         self.enter_locked(&mut models, model, version, VersionState::Ready, None);
         drop(models);
         self.retire(replaced.into_iter().collect());
@@ -175,18 +185,20 @@ impl ControlPlane {
         &self,
         model: &ModelName,
         version: Version,
-        folder: VersionFolder,
+        source: Source,
         error: &LoadError,
     ) {
         let mut models = self.models();
         let Some(known) = models.version_mut(model, version) else { return };
         if known.entry.state == VersionState::Ready {
             warn!(%model, version = version.get(), %error, "not replaced: what was loaded before serves on");
-            let reason = format!("what was loaded before serves on, its new files do not: {error}");
+            let reason = format!(
+                "what was loaded before serves on, what was to replace it does not: {error}"
+            );
             known.entry.reason = Some(reason);
             self.publish(&mut models);
         } else {
-            known.folder = folder;
+            known.is_of(source);
             let reason = Some(error.to_string());
             self.enter_locked(&mut models, model, version, VersionState::Failed, reason);
         }

@@ -10,11 +10,13 @@ use tidegate_backend::{
     Rebuild, check_batch_safety,
 };
 use tidegate_batcher::{Batching, Queue};
-use tidegate_inference::{BatchingStatus, Signature, Version};
+use tidegate_inference::{BatchingStatus, Signature, Tensor, Version, VersionDescription};
 use tidegate_router::{Lane, Timing};
 use tidegate_telemetry::{ModelMetrics, QueueView};
 
+use crate::describe::describe;
 use crate::model_set::Running;
+use crate::triton_config::run_warm_up;
 use crate::warm_up::WarmUp;
 use crate::{ModelConfig, samples};
 
@@ -26,6 +28,7 @@ pub struct Prepared {
     warm_up: WarmUp,
     pub warmed_up_in: Duration,
     pub status: BatchingStatus,
+    pub description: VersionDescription,
 }
 
 /// Blocks for as long as the engine takes.
@@ -40,17 +43,48 @@ pub fn prepare(
     let options =
         LoadOptions { instances: config.instances, intra_op_threads: config.intra_op_threads };
     let Loaded { signature, mut instances, rebuild } = backend.load(folder, &options)?;
-    let samples = samples::read(folder, &signature);
+    let samples = warmed_up(&mut instances, folder, config, &signature)?;
     let Some(first) = instances.first_mut() else {
         return Err(LoadError::new("the engine loaded no instance"));
     };
-    let safety = check_batch_safety(first.as_mut(), &signature, &samples)?;
+    let safety = match config.batching.why_one_by_one() {
+        Some(reason) => BatchSafety::Unbatched { reason: reason.to_owned() },
+        None => check_batch_safety(first.as_mut(), &signature, &samples)?,
+    };
     let (batching, status) = choose(safety, config)?;
     let started = Instant::now();
     let warm_up = WarmUp::run(&mut instances, &signature, &samples, &batching)?;
     let warmed_up_in = started.elapsed();
+    let description = describe(&signature, &batching, config);
     let signature = Arc::new(signature);
-    Ok(Prepared { signature, instances, rebuild, batching, warm_up, warmed_up_in, status })
+    Ok(Prepared {
+        signature,
+        instances,
+        rebuild,
+        batching,
+        warm_up,
+        warmed_up_in,
+        status,
+        description,
+    })
+}
+
+/// Holds what the model's configuration claims against the model and runs the requests that it brings. They and
+/// the version's own are its samples.
+fn warmed_up(
+    instances: &mut [Box<dyn Instance>],
+    folder: &Path,
+    config: &ModelConfig,
+    signature: &Signature,
+) -> Result<Vec<Vec<Tensor>>, LoadError> {
+    let mut samples = samples::read(folder, signature);
+    if let Some(triton) = &config.triton {
+        triton.check(signature)?;
+        let requests = triton.warm_up_requests(signature)?;
+        run_warm_up(instances, &requests)?;
+        samples.extend(requests.into_iter().map(|request| request.inputs));
+    }
+    Ok(samples)
 }
 
 fn choose(

@@ -68,19 +68,15 @@ impl ControlPlane {
     }
 
     fn load_model(&self, name: &str, request: &LoadRequest) -> Result<()> {
-        if request.config.is_some() {
-            let message = format!(
-                "failed to load '{}', a model configuration in the request is not supported: set it in \
-                 the gateway's configuration file",
-                shown(name)
-            );
-            return Err(Error::new(ErrorKind::Unimplemented, message));
-        }
         let _pass = self.pass();
         self.refuse_when_stopping()?;
-        let mut plans = [self.plan_load(name)?];
-        info!(model = name, "asked to load");
+        let sent = request.config.as_deref();
+        let mut plans = [self.plan_load(name, sent)?];
+        info!(model = name, with_config = sent.is_some(), "asked to load");
         let loaded = self.carry_in(&mut plans);
+        if loaded.is_err() {
+            plans.iter_mut().for_each(Plan::spare_left_out);
+        }
         // Gone is gone, however the others fared.
         self.carry_out(&plans);
         loaded
@@ -130,8 +126,8 @@ impl ControlPlane {
         let mut faults = Vec::new();
         for plan in plans {
             let due = plan.due(&self.models());
-            for (version, folder) in due {
-                match self.load_version(&plan.model, version, folder) {
+            for (version, source) in due {
+                match self.load_version(&plan.model, version, source) {
                     Ok(()) => {}
                     Err(NotLoaded::Stopping) => return Err(stopping()),
                     Err(NotLoaded::Failed(why)) => {

@@ -9,9 +9,10 @@ use tidegate_batcher::Queue;
 use tidegate_inference::{ModelEntry, ModelName, Version, VersionEntry};
 use tidegate_router::{Lane, TrafficSplit, Weight};
 
+use crate::Etag;
+use crate::source::Source;
 use crate::traffic::Traffic;
 use crate::weights::Weights;
-use crate::{Etag, ModelConfig, VersionFolder};
 
 pub struct ModelSet {
     pub default_model: Option<ModelName>,
@@ -25,7 +26,6 @@ pub struct ModelSet {
 }
 
 pub struct Model {
-    pub config: ModelConfig,
     pub traffic: Traffic,
     pub versions: BTreeMap<Version, ModelVersion>,
     pub split: CurrentSplit,
@@ -33,7 +33,7 @@ pub struct Model {
 
 pub struct ModelVersion {
     /// As it was when the version was loaded, or tried.
-    pub folder: VersionFolder,
+    pub source: Source,
     pub entry: VersionEntry,
     /// There while it is ready, or would be if its runs did not fail.
     pub running: Option<Running>,
@@ -51,6 +51,14 @@ pub struct Running {
 pub struct CurrentSplit {
     pub weights: BTreeMap<Version, Weight>,
     pub split: Option<Arc<TrafficSplit>>,
+}
+
+impl ModelVersion {
+    /// What it is from now on, or cannot be, comes of this.
+    pub fn is_of(&mut self, source: Source) {
+        self.entry.warnings = source.warnings();
+        self.source = source;
+    }
 }
 
 impl Model {

@@ -2,7 +2,8 @@
 //! anything changes, so that a wish which cannot be met is refused as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tidegate_inference::{
     Error, ErrorKind, Label, ModelName, Result, Version, VersionState, WantedModel,
@@ -10,20 +11,23 @@ use tidegate_inference::{
 use tracing::error;
 
 use crate::model_set::{Model, ModelSet};
+use crate::source::{Folders, Source, own_config, retain_served};
 use crate::weights::listed;
-use crate::{ControlPlane, Repository, VersionFolder, initial};
+use crate::{ControlPlane, ModelConfig, Repository, VersionFolder, initial};
 
 /// Models that one reload may list.
 const MAX_WANTED: usize = 1000;
 
-type Folders = BTreeMap<Version, VersionFolder>;
-
 pub struct Plan {
     pub model: ModelName,
-    /// Its versions in the repository now.
+    /// Its versions in the repository now, without those that its own configuration leaves out.
     pub found: Folders,
-    /// Those of them that are to serve.
+    /// What it leaves out.
+    pub left_out: Folders,
+    /// Those of the found that are to serve.
     pub wanted: BTreeSet<Version>,
+    /// What they are loaded with.
+    pub config: Arc<ModelConfig>,
     /// All its labels, where those are part of the wish.
     pub labels: Option<BTreeMap<Label, Version>>,
     /// What the model starts from when it was not known before.
@@ -31,21 +35,28 @@ pub struct Plan {
 }
 
 impl ControlPlane {
-    /// Everything that is there.
+    /// All of its versions that the model's configuration wants served: the one in the repository, or the one that
+    /// was sent.
     ///
     /// # Errors
-    /// [`ErrorKind::UnknownModel`] when nothing is.
-    pub(crate) fn plan_load(&self, name: &str) -> Result<Plan> {
+    /// [`ErrorKind::UnknownModel`] when nothing is there; [`ErrorKind::InvalidArgument`] when the configuration cannot
+    /// be used.
+    pub(crate) fn plan_load(&self, name: &str, sent: Option<&str>) -> Result<Plan> {
         let failed = |why: &str| format!("failed to load '{}', {why}", shown(name));
         let no_such = || {
             let message = failed("no such model in the model repository");
             Error::new(ErrorKind::UnknownModel, message)
         };
         let model = ModelName::new(name).map_err(|_| no_such())?;
-        let found = self.look(&model)?.ok_or_else(no_such)?;
+        let mut found = self.look(&model)?.ok_or_else(no_such)?;
+        let refused = |error: Error| Error::invalid(failed(error.message()));
+        let triton = own_config(&model, &self.folder(&model), sent).map_err(refused)?;
+        let left_out = retain_served(triton.as_deref(), &mut found).map_err(refused)?;
+        let config = Arc::new(self.config.model_with(&model, triton));
+        let new = self.new_model(&model, &config, &found);
+        let new = new.map_err(|why| Error::invalid(failed(&why)))?;
         let wanted = found.keys().copied().collect();
-        let new = self.new_model(&model, &found).map_err(|why| Error::invalid(failed(&why)))?;
-        Ok(Plan { model, found, wanted, labels: None, new })
+        Ok(Plan { model, found, left_out, wanted, config, labels: None, new })
     }
 
     /// # Errors
@@ -83,7 +94,7 @@ impl ControlPlane {
         model: ModelName,
         found: Folders,
     ) -> Result<Plan, String> {
-        let folder = self.config.repository.join(model.as_str());
+        let folder = self.folder(&model);
         if let Some(base_path) = wanted.base_path.as_deref().filter(|path| !path.is_empty()) {
             check_base_path(base_path, &folder)?;
         }
@@ -101,8 +112,17 @@ impl ControlPlane {
                 ));
             }
         }
-        let new = self.new_model(&model, &found)?;
-        Ok(Plan { model, found, wanted: chosen, labels: Some(wanted.labels.clone()), new })
+        let triton = own_config(&model, &folder, None);
+        let triton = triton.map_err(|error| error.message().to_owned())?;
+        let config = Arc::new(self.config.model_with(&model, triton));
+        let new = self.new_model(&model, &config, &found)?;
+        let labels = Some(wanted.labels.clone());
+        let left_out = Folders::new();
+        Ok(Plan { model, found, left_out, wanted: chosen, config, labels, new })
+    }
+
+    fn folder(&self, model: &ModelName) -> PathBuf {
+        self.config.repository.join(model.as_str())
     }
 
     fn look(&self, model: &ModelName) -> Result<Option<Folders>> {
@@ -114,12 +134,16 @@ impl ControlPlane {
     }
 
     /// With the configured labels and weights, or those that operators have set for it.
-    fn new_model(&self, name: &ModelName, found: &Folders) -> Result<Option<Model>, String> {
+    fn new_model(
+        &self,
+        name: &ModelName,
+        config: &Arc<ModelConfig>,
+        found: &Folders,
+    ) -> Result<Option<Model>, String> {
         if self.models().models.contains_key(name) {
             return Ok(None);
         }
         let mut faults = Vec::new();
-        let config = self.config.model(name);
         let mut model = initial::model(name, config, found, self.backend.platform(), &mut faults);
         if !faults.is_empty() {
             return Err(faults.join("; "));
@@ -132,6 +156,10 @@ impl ControlPlane {
 }
 
 impl Plan {
+    fn source(&self, folder: &VersionFolder) -> Source {
+        Source { folder: folder.clone(), config: Arc::clone(&self.config) }
+    }
+
     /// Enters what was not known, and says of what will be loaded that it waits.
     pub fn announce(&mut self, models: &mut ModelSet, platform: &'static str) {
         let new = self.new.take();
@@ -140,36 +168,43 @@ impl Plan {
         });
         for (number, folder) in &self.found {
             let wanted = self.wanted.contains(number);
-            let known =
-                model.versions.entry(*number).or_insert_with(|| initial::waiting(folder, platform));
+            let source = self.source(folder);
+            let waiting = || initial::waiting(source.clone(), platform);
+            let known = model.versions.entry(*number).or_insert_with(waiting);
             match (known.entry.state, wanted) {
                 (VersionState::Unloaded, true) => {
-                    known.entry = initial::waiting(folder, platform).entry;
+                    known.entry = waiting().entry;
                 }
                 (VersionState::Loading, false) => {
                     known.entry.state = VersionState::Unloaded;
                     known.entry.reason = Some("not asked for".to_owned());
                 }
-                // What was wrong with other files is no more, if these are the ones that run.
-                (VersionState::Ready, true) if known.folder == *folder => known.entry.reason = None,
+                // What was wrong with another source is no more, if this is the one that runs.
+                (VersionState::Ready, true) if known.source == source => known.entry.reason = None,
                 _ => {}
             }
         }
     }
 
-    /// Wanted, and not running as it lies in the repository.
-    pub fn due(&self, models: &ModelSet) -> Vec<(Version, VersionFolder)> {
+    /// Wanted, and not running from what there is now.
+    pub fn due(&self, models: &ModelSet) -> Vec<(Version, Source)> {
         let known = models.models.get(&self.model).map(|model| &model.versions);
-        let runs = |version: &Version, folder: &VersionFolder| {
+        let runs = |version: &Version, source: &Source| {
             known.and_then(|versions| versions.get(version)).is_some_and(|known| {
-                known.entry.state == VersionState::Ready && known.folder == *folder
+                known.entry.state == VersionState::Ready && known.source == *source
             })
         };
         let wanted = self.found.iter().filter(|(version, _)| self.wanted.contains(version));
         wanted
-            .filter(|(version, folder)| !runs(version, folder))
-            .map(|(version, folder)| (*version, folder.clone()))
+            .map(|(version, folder)| (*version, self.source(folder)))
+            .filter(|(version, source)| !runs(version, source))
             .collect()
+    }
+
+    /// What its configuration leaves out stays as it is: nothing has come to take its place.
+    pub fn spare_left_out(&mut self) {
+        self.wanted.extend(self.left_out.keys());
+        self.found.append(&mut self.left_out);
     }
 
     /// Known, and not wanted, or not there any more.

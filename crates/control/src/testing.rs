@@ -14,7 +14,7 @@ use tidegate_inference::{
 use tidegate_router::{Limits, Router, Weight};
 use tidegate_telemetry::Telemetry;
 
-use crate::{ControlConfig, ControlError, ControlPlane, ModelConfig, Weights};
+use crate::{ControlConfig, ControlError, ControlPlane, ModelSettings, Weights};
 
 pub fn version(number: u64) -> Version {
     Version::new(number).unwrap()
@@ -102,7 +102,8 @@ impl Site {
             repository: folder.path().join("repository"),
             state_file: folder.path().join("state/control.json"),
             default_model: None,
-            defaults: ModelConfig::default(),
+            overrides: ModelSettings::default(),
+            defaults: ModelSettings::default(),
             models: [].into(),
         };
         let mock = MockBackend::echo(signature());

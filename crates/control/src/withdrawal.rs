@@ -112,6 +112,8 @@ impl ControlPlane {
         let Some(known) = models.version_mut(model, version) else { return };
         known.entry.signature = None;
         known.entry.batching = BatchingStatus::Unknown;
+        known.entry.description = None;
+        known.entry.warnings = [].into();
         drop(models);
         self.telemetry.set_unbatched(model, version, false);
         self.enter(model, version, VersionState::Unloaded, Some(UNLOADED.to_owned()));

@@ -9,6 +9,7 @@ mod overrides;
 mod summary;
 mod value;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use tidegate_configuration::{Count, Section, Size, Source};
 pub use tidegate_configuration::{Origin, Override, Problem, Problems};
-use tidegate_control::{ControlConfig, ControlError, ControlPlane};
+use tidegate_control::{ControlConfig, ControlError, ControlPlane, ModelSettings};
 use tidegate_inference::ModelName;
 use tidegate_ingress::{IngressConfig, IoThreads, ListenAddress};
 use tidegate_proto::JsonLimits;
@@ -61,8 +62,9 @@ impl Config {
                 repository,
                 state_file: state.join("state.json"),
                 default_model: None,
-                defaults: tidegate_control::ModelConfig::default(),
-                models: std::collections::BTreeMap::new(),
+                overrides: ModelSettings::default(),
+                defaults: ModelSettings::default(),
+                models: BTreeMap::new(),
             },
             ingress: IngressConfig::default(),
             limits: Limits::default(),
@@ -111,6 +113,7 @@ fn compose(root: &Section<'_>) -> Config {
     read_limits(root.section("limits"), &mut config);
     read_process(root, &mut config);
     let models = Models::read(root, config.ingress.request_timeout);
+    config.control.overrides = models.overrides;
     config.control.defaults = models.defaults;
     config.control.models = models.named;
     config

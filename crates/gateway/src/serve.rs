@@ -95,9 +95,9 @@ fn exit_at_once(status: u8) -> ! {
 
 fn log_effective(config: &Config) {
     let (control, limits, ingress) = (&config.control, &config.limits, &config.ingress);
-    let defaults = &control.defaults;
+    let defaults = control.unnamed();
     let (batch_size, max_queue_delay) = match defaults.batching {
-        BatchingConfig::Adaptive => (None, None),
+        BatchingConfig::Adaptive | BatchingConfig::OneByOne { .. } => (None, None),
         BatchingConfig::Fixed { batch_size, max_queue_delay } => {
             (Some(batch_size), Some(max_queue_delay))
         }

@@ -43,8 +43,9 @@ fn config(folder: &Path) -> Config {
     config.grace_period = Duration::from_secs(20);
     let mut model = config.control.defaults.clone();
     for (label, version) in [("blue", 1), ("green", 2)] {
-        model.labels.insert(Label::new(label).unwrap(), Version::new(version).unwrap());
-        model.weights.insert(label.parse().unwrap(), 1);
+        let (name, version) = (Label::new(label).unwrap(), Version::new(version).unwrap());
+        model.labels.get_or_insert_default().insert(name, version);
+        model.weights.get_or_insert_default().insert(label.parse().unwrap(), 1);
     }
     config.control.models.insert(ModelName::new("m").unwrap(), model);
     config

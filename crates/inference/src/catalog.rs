@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Error, ErrorKind, Label, ModelName, Result, Signature, Version, VersionSelector};
+use crate::{
+    Error, ErrorKind, Label, ModelName, Result, Signature, Version, VersionDescription,
+    VersionSelector,
+};
 
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
@@ -34,6 +37,10 @@ pub struct VersionEntry {
     /// Known once the version was loaded.
     pub signature: Option<Arc<Signature>>,
     pub batching: BatchingStatus,
+    /// Known with the signature.
+    pub description: Option<Arc<VersionDescription>>,
+    /// What its configuration asks for and does not get, a sentence each.
+    pub warnings: Arc<[String]>,
 }
 
 /// Whether a version's requests share batches.

@@ -7,6 +7,7 @@
 mod catalog;
 mod datatype;
 mod deadline;
+mod description;
 mod error;
 mod management;
 mod name;
@@ -18,12 +19,14 @@ mod statistics;
 mod tensor;
 mod timeline;
 mod version;
+mod version_policy;
 
 pub use catalog::{BatchingStatus, Catalog, ModelEntry, VersionEntry, VersionState};
 pub use datatype::DataType;
 pub use deadline::Deadline;
+pub use description::{SharedBatches, VersionDescription};
 pub use error::{Error, ErrorKind, Result};
-pub use management::{LoadRequest, Managed, Management, VersionPolicy, WantedModel};
+pub use management::{LoadRequest, Managed, Management, WantedModel};
 pub use name::{Label, ModelName};
 pub use priority::Priority;
 pub use request::{
@@ -36,3 +39,4 @@ pub use statistics::{BatchStatistics, Statistics, Total};
 pub use tensor::{Tensor, TensorData};
 pub use timeline::{BatchFacts, CloseReason, Stage, Timeline};
 pub use version::{Version, VersionSelector};
+pub use version_policy::VersionPolicy;

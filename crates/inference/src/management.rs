@@ -5,11 +5,10 @@
 //! [`Admission`](crate::Admission). Every answer is a future, because a load takes as long as the engine
 //! takes. What was begun is ended, also when the future is dropped.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroUsize;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
-use crate::{Error, ErrorKind, Label, Result, Version};
+use crate::{Error, ErrorKind, Label, Result, Version, VersionPolicy};
 
 /// Not an `async fn`, so that the trait can be an object.
 pub type Managed<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
@@ -18,12 +17,12 @@ pub type Managed<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 /// name is the name of no model.
 pub trait Management: Send + Sync + 'static {
     /// Looks into the repository again for this model. Its new versions are loaded, those that were
-    /// unloaded or failed are loaded again, those whose files changed are replaced without losing a
-    /// request, and those whose folder has gone are unloaded. Ends when all that was tried.
+    /// unloaded or failed are loaded again, those whose files or configuration changed are replaced without
+    /// losing a request, and those whose folder has gone are unloaded. Ends when all that was tried.
     ///
     /// Errors: [`ErrorKind::UnknownModel`] when the repository does not hold it;
     /// [`ErrorKind::InvalidArgument`] when a version cannot be loaded, and why: the others serve, and what
-    /// was to be replaced serves on.
+    /// was to be replaced serves on; or when the model's configuration cannot be used: then nothing has changed.
     fn load(&self, model: String, request: LoadRequest) -> Managed<'_>;
 
     /// Takes all versions of a model out of service: no request reaches them any more, those inside are
@@ -43,7 +42,7 @@ pub trait Management: Send + Sync + 'static {
 /// What may come with a load.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadRequest {
-    /// A model configuration in Triton's JSON, to be used instead of the one in the repository.
+    /// A model configuration in Triton's JSON, to be used instead of the one in the repository until the next load.
     pub config: Option<String>,
 }
 
@@ -91,76 +90,9 @@ pub struct WantedModel {
     pub labels: BTreeMap<Label, Version>,
 }
 
-/// Mistakes that are told of one list of versions.
-const MAX_SHOWN: usize = 8;
-
-/// Which of the versions in a model's folder are served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum VersionPolicy {
-    /// So many, the highest numbers first.
-    Latest(NonZeroUsize),
-    All,
-    Specific(BTreeSet<Version>),
-}
-
-impl VersionPolicy {
-    /// Its choice among the versions that there are.
-    ///
-    /// # Errors
-    /// Those that it names and that are not there; or that it names none.
-    pub fn choose(&self, there: &BTreeSet<Version>) -> Result<BTreeSet<Version>, String> {
-        match self {
-            Self::All => Ok(there.clone()),
-            Self::Latest(count) => Ok(there.iter().rev().take(count.get()).copied().collect()),
-            Self::Specific(named) if named.is_empty() => {
-                Err("its version policy names no version".to_owned())
-            }
-            Self::Specific(named) => {
-                let missing = named.difference(there).take(MAX_SHOWN);
-                let missing: Vec<_> = missing.map(Version::to_string).collect();
-                if missing.is_empty() {
-                    return Ok(named.clone());
-                }
-                let known: Vec<_> = there.iter().map(Version::to_string).collect();
-                Err(format!(
-                    "its version policy names {}, the versions are {}",
-                    missing.join(", "),
-                    known.join(", ")
-                ))
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn versions(numbers: &[u64]) -> BTreeSet<Version> {
-        numbers.iter().map(|number| Version::new(*number).unwrap()).collect()
-    }
-
-    #[test]
-    fn latest_takes_the_highest_numbers_and_no_more_than_there_are() {
-        let latest = |count| VersionPolicy::Latest(NonZeroUsize::new(count).unwrap());
-        let there = versions(&[1, 2, 10]);
-        assert_eq!(latest(1).choose(&there), Ok(versions(&[10])));
-        assert_eq!(latest(2).choose(&there), Ok(versions(&[2, 10])));
-        assert_eq!(latest(9).choose(&there), Ok(there.clone()));
-        assert_eq!(VersionPolicy::All.choose(&there), Ok(there));
-    }
-
-    #[test]
-    fn specific_versions_have_to_be_there() {
-        let specific = |numbers: &[u64]| VersionPolicy::Specific(versions(numbers));
-        let there = versions(&[1, 2]);
-        assert_eq!(specific(&[2]).choose(&there), Ok(versions(&[2])));
-        assert_eq!(
-            specific(&[2, 3, 7]).choose(&there).unwrap_err(),
-            "its version policy names 3, 7, the versions are 1, 2"
-        );
-        assert!(specific(&[]).choose(&there).is_err());
-    }
 
     #[test]
     fn a_load_takes_a_configuration_no_files_and_nothing_it_does_not_know() {

@@ -25,6 +25,7 @@ mod listen;
 mod mailbox;
 mod metadata;
 mod metrics;
+mod model_config;
 mod question;
 mod reply;
 mod repository;

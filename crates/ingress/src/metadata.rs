@@ -18,8 +18,14 @@ use crate::route::Target;
 use crate::status::Contract;
 
 /// Triton's names for what is always honoured here.
-const EXTENSIONS: [&str; 5] =
-    ["binary_tensor_data", "classification", "logging", "schedule_policy", "statistics"];
+const EXTENSIONS: [&str; 6] = [
+    "binary_tensor_data",
+    "classification",
+    "logging",
+    "model_configuration",
+    "schedule_policy",
+    "statistics",
+];
 
 impl<A: Admission> Ingress<A> {
     pub(crate) fn live(&self) -> Reply<A::Admitted> {

@@ -20,6 +20,7 @@ pub enum Endpoint<'p> {
     ModelReady(Target<'p>),
     /// Of all models, or of the named one.
     Statistics(Option<Target<'p>>),
+    ModelConfig(Target<'p>),
     Infer(Target<'p>),
     Repository(RepositoryCall<'p>),
     SharedMemory(MemoryKind, MemoryCall<'p>),
@@ -232,7 +233,7 @@ fn shared_memory<'p>(method: &Method, kind: MemoryKind, rest: &'p str) -> Routed
     }
 }
 
-/// `M[/versions/V][/infer|/ready|/stats]`
+/// `M[/versions/V][/infer|/ready|/config|/stats]`
 fn open_inference_model<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
     let contract = Contract::OpenInference;
     let mut parts = rest.split('/');
@@ -268,6 +269,7 @@ fn open_inference_model<'p>(method: &Method, rest: &'p str) -> Routed<'p> {
         None => only_get(method, Endpoint::ModelMetadata(target), contract),
         Some("ready") => only_get(method, Endpoint::ModelReady(target), contract),
         Some("stats") => only_get(method, Endpoint::Statistics(Some(target)), contract),
+        Some("config") => only_get(method, Endpoint::ModelConfig(target), contract),
         Some("infer") => only_post(method, Endpoint::Infer(target), contract),
         Some(_) => Err(not_found(contract)),
     }

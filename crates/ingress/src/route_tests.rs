@@ -53,6 +53,14 @@ fn open_inference_paths_are_known() {
         get("/v2/models/m/versions/3/stats").unwrap(),
         Endpoint::Statistics(Some(target("m", version(3))))
     );
+    assert_eq!(
+        get("/v2/models/m/config").unwrap(),
+        Endpoint::ModelConfig(target("m", any.clone()))
+    );
+    assert_eq!(
+        get("/v2/models/m/versions/3/config").unwrap(),
+        Endpoint::ModelConfig(target("m", version(3)))
+    );
     assert_eq!(post("/v2/models/m/infer").unwrap(), Endpoint::Infer(target("m", any.clone())));
     assert_eq!(
         post("/v2/models/m/versions/12/infer").unwrap(),

@@ -82,6 +82,7 @@ impl<A: Admission> Ingress<A> {
             Endpoint::ModelMetadata(target) => self.model_metadata(&target),
             Endpoint::ModelReady(target) => self.model_ready(&target),
             Endpoint::Statistics(target) => self.model_statistics(target.as_ref()),
+            Endpoint::ModelConfig(target) => self.model_config(&target),
             Endpoint::TfsStatus(target) => self.tensorflow_status(&target),
             Endpoint::TfsMetadata(target) => self.tensorflow_metadata(&target),
             Endpoint::TfsOther(verb) => self.tensorflow_other(verb),

@@ -13,6 +13,7 @@ pub(crate) mod client;
 mod duration;
 mod head;
 mod metadata;
+mod model_config;
 mod parameters;
 mod reply;
 mod repository;
@@ -31,6 +32,7 @@ pub(crate) use metadata::dim_size;
 pub use metadata::{
     error_body, live, model_list, model_metadata, model_ready, ready, server_metadata,
 };
+pub use model_config::model_config;
 pub use reply::{Reply, RequestedOutput};
 pub use repository::{decode_index, decode_load, decode_unload, index, index_entries};
 pub use request::{InferRequest, decode_infer};

@@ -188,6 +188,8 @@ mod tests {
             platform: "onnxruntime_onnx",
             signature: None,
             batching: BatchingStatus::Unknown,
+            description: None,
+            warnings: [].into(),
         };
         let version = |number| Version::new(number).unwrap();
         let versions = [

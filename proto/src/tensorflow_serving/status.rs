@@ -91,6 +91,8 @@ mod tests {
             platform: "onnxruntime_onnx",
             signature: None,
             batching: BatchingStatus::Unknown,
+            description: None,
+            warnings: [].into(),
         }
     }
 

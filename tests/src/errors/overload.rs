@@ -7,7 +7,7 @@ use crate::wire::{Format, v2_json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_429() {
-    let busy = Busy::with(&[ROW], |config| of_model(config).max_queue_size = count(1)).await;
+    let busy = Busy::with(&[ROW], |config| of_model(config).max_queue_size = Some(count(1))).await;
     let queued = send(&busy.house, Format::TfRow.request(busy.house.address, &[ROW]));
     busy.house.until_queued(1.0).await;
     let answer = busy.post(&[ROW]).await.expect(429);

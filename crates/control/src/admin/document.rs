@@ -79,6 +79,7 @@ fn version(view: &ModelView, number: Version, entry: &VersionEntry) -> Value {
         "version": number.get(),
         "state": entry.state.as_str(),
         "reason": entry.reason,
+        "warnings": &*entry.warnings,
         "platform": entry.platform,
         "labels": labels,
         "weight": view.entry.weights.get(&number).copied().unwrap_or(0),

@@ -53,7 +53,7 @@ impl Api {
         let mut site = Site::new(&["digits/1", "digits/2", "digits/3"]);
         site.write("digits/3/model.onnx", "refuse");
         site.config.defaults.labels =
-            [(label("blue"), version(1)), (label("green"), version(2))].into();
+            Some([(label("blue"), version(1)), (label("green"), version(2))].into());
         let opened = site.loaded();
         let ready = Arc::new(AtomicBool::new(true));
         let readiness = {
@@ -134,7 +134,7 @@ async fn the_model_document_tells_everything() {
     assert_eq!(
         document["versions"][0],
         json!({
-            "version": 1, "state": "ready", "reason": null, "platform": "mock",
+            "version": 1, "state": "ready", "reason": null, "warnings": [], "platform": "mock",
             "labels": ["blue"], "weight": 3, "share": 0.75,
             "batching": {"batched": true, "max_batch_size": 64},
             "signature": {"inputs": tensor("x"), "outputs": tensor("y")},
@@ -143,7 +143,7 @@ async fn the_model_document_tells_everything() {
     assert_eq!(
         document["versions"][2],
         json!({
-            "version": 3, "state": "failed", "reason": "as it says",
+            "version": 3, "state": "failed", "reason": "as it says", "warnings": [],
             "platform": "mock", "labels": [], "weight": 0, "share": 0.0,
             "batching": null, "signature": null,
         })

@@ -21,7 +21,7 @@ fn set_if(opened: &Opened, body: &str, at: &IfMatch) -> Result<ModelView, Change
 #[test]
 fn weights_replace_each_other_and_survive_reopening() {
     let mut site = Site::new(&["digits/1", "digits/2", "digits/3"]);
-    site.config.defaults.weights = [("3".parse().unwrap(), 1)].into();
+    site.config.defaults.weights = Some([("3".parse().unwrap(), 1)].into());
     let opened = site.loaded();
     set(&opened, r#"{"weights": {"1": 5, "3": 5}}"#).unwrap();
     let view = set(&opened, r#"{"weights": {"1": 90, "2": 10}}"#).unwrap();
@@ -78,7 +78,7 @@ fn a_change_that_cannot_be_saved_is_not_made() {
 #[test]
 fn a_moved_label_takes_no_traffic_with_it() {
     let mut site = Site::new(&["digits/1", "digits/2"]);
-    site.config.defaults.labels = [(label("blue"), version(1))].into();
+    site.config.defaults.labels = Some([(label("blue"), version(1))].into());
     let opened = site.loaded();
     set(&opened, r#"{"weights": {"blue": 1}}"#).unwrap();
     let move_to = |number| {
@@ -96,7 +96,7 @@ fn a_moved_label_takes_no_traffic_with_it() {
 #[test]
 fn a_removed_label_stays_removed_though_configured() {
     let mut site = Site::new(&["digits/1"]);
-    site.config.defaults.labels = [(label("blue"), version(1))].into();
+    site.config.defaults.labels = Some([(label("blue"), version(1))].into());
     let opened = site.loaded();
     opened.plane.remove_label("digits", "blue", &IfMatch::Any, "a test").unwrap();
     let again = opened.plane.remove_label("digits", "blue", &IfMatch::Any, "a test");

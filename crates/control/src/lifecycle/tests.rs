@@ -68,7 +68,7 @@ fn every_instance_runs_once_before_its_version_is_ready() {
     // One instance alone, so that the runs of the safety check are told from the warm-up.
     let runs_with = |instances: usize| {
         let mut site = Site { mock: site.mock.clone(), ..Site::new(&["digits/1"]) };
-        site.config.defaults.instances = instances.try_into().unwrap();
+        site.config.defaults.instances = Some(instances.try_into().unwrap());
         site.mock.forget_runs();
         drop(site.loaded());
         site.mock.runs().len()
@@ -106,7 +106,7 @@ fn a_version_that_fails_on_its_own_sample_is_not_served() {
 #[test]
 fn states_and_weights_are_in_the_metrics() {
     let mut site = Site::new(&["digits/1", "digits/2"]);
-    site.config.defaults.weights = [("1".parse().unwrap(), 30)].into();
+    site.config.defaults.weights = Some([("1".parse().unwrap(), 30)].into());
     site.write("digits/2/model.onnx", "refuse");
     let text = site.loaded().telemetry.encode();
     let has = |line: &str| assert!(text.lines().any(|l| l == line), "{line}\n{text}");

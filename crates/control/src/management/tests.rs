@@ -14,7 +14,9 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::testing::{Opened, Site, label, model, version};
-use crate::{IfMatch, WeightsRequest};
+use crate::{IfMatch, ModelSettings, WeightsRequest};
+
+mod configurations;
 
 use VersionState::{Draining, Failed, Loading, Ready, Unloaded};
 
@@ -219,7 +221,10 @@ async fn a_load_that_fails_leaves_what_serves() {
     assert_eq!(opened.states("digits"), [Ready, Failed]);
     opened.infer().await.unwrap();
     let reason = opened.reason("digits", 1).unwrap();
-    assert_eq!(reason, "what was loaded before serves on, its new files do not: as it says");
+    assert_eq!(
+        reason,
+        "what was loaded before serves on, what was to replace it does not: as it says"
+    );
 
     site.write("digits/1/model.onnx", "mended");
     site.write("digits/2/model.onnx", "mended");
@@ -257,7 +262,7 @@ async fn a_model_that_comes_later_has_the_defaults_and_what_operators_had_set() 
     drop(opened);
     let (aside, place) = (site._folder.path().join("aside"), site.config.repository.join("digits"));
     fs::rename(&place, &aside).unwrap();
-    site.config.defaults.labels = [(label("first"), version(1))].into();
+    site.config.defaults.labels = Some([(label("first"), version(1))].into());
     let opened = site.loaded();
     let unknown = opened.load("digits").await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::UnknownModel);
@@ -270,17 +275,6 @@ async fn a_model_that_comes_later_has_the_defaults_and_what_operators_had_set() 
     assert_eq!(opened.effective("digits"), [(1, 1)]);
     assert_eq!(opened.catalog().models["digits"].labels[&label("first")], version(1));
     assert_eq!(opened.states("digits"), [Ready, Ready]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_configuration_in_the_request_is_refused_before_anything_changes() {
-    let site = Site::new(&["digits/1"]);
-    let opened = site.loaded();
-    site.write("digits/2/model.onnx", "a model");
-    let request = LoadRequest { config: Some("{}".into()) };
-    let error = opened.plane.load("digits".into(), request).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unimplemented);
-    assert_eq!(opened.numbers("digits"), [1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,9 +347,9 @@ async fn a_reload_replaces_models_versions_and_labels() {
     let mut site = Site::new(&["digits/1", "digits/2", "digits/3", "other/1"]);
     site.config.models = [(
         model("digits"),
-        crate::ModelConfig {
-            labels: [(label("old"), version(1))].into(),
-            ..site.config.defaults.clone()
+        ModelSettings {
+            labels: Some([(label("old"), version(1))].into()),
+            ..ModelSettings::default()
         },
     )]
     .into();

@@ -22,8 +22,9 @@ impl fmt::Display for Config {
             Some(library) => writeln!(f, "  ONNX Runtime  {}", library.display())?,
             None => writeln!(f, "  ONNX Runtime  (looked for in the usual places)")?,
         }
-        writeln!(f, "  models        {}", Execution(&self.control.defaults))?;
-        for (name, model) in &self.control.models {
+        writeln!(f, "  models        {}", Execution(&self.control.unnamed()))?;
+        for name in self.control.models.keys() {
+            let model = &self.control.model(name);
             writeln!(f, "  model {name}: {}{}", Execution(model), Traffic(model))?;
         }
         Ok(())
@@ -53,6 +54,7 @@ impl fmt::Display for Execution<'_> {
             BatchingConfig::Fixed { batch_size, max_queue_delay } => {
                 write!(f, "batch_size {batch_size}, max_queue_delay {max_queue_delay:?}")?;
             }
+            BatchingConfig::OneByOne { reason } => write!(f, "no shared batches ({reason})")?,
         }
         write!(f, ", max_batch_size {}", model.max_batch_size)?;
         write!(f, ", max_queue_size {}", model.max_queue_size)?;

@@ -251,7 +251,7 @@ fn the_json_depth_has_a_bound() {
 #[test]
 fn one_batch_size_alone_adapts_the_other() {
     let sizes = |more: &str| {
-        let model = good(&format!("[defaults]\n{more}")).control.defaults;
+        let model = good(&format!("[defaults]\n{more}")).control.unnamed();
         (model.batching, model.max_batch_size.get())
     };
     assert_eq!(sizes("max_batch_size = 4\nmax_queue_delay = \"5ms\""), (fixed(4, 5), 4));

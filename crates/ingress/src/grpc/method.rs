@@ -29,6 +29,7 @@ pub enum Question {
     ServerMetadata,
     ModelMetadata,
     ModelStatistics,
+    ModelConfig,
     HealthCheck,
     MemoryStatus,
     MemoryRegister,
@@ -117,6 +118,7 @@ fn open_inference(method: &str) -> Option<Method> {
         "TraceSetting" => Question::TraceSettings,
         "LogSettings" => Question::LogSettings,
         "ModelStatistics" => Question::ModelStatistics,
+        "ModelConfig" => Question::ModelConfig,
         _ => return None,
     };
     Some(Method::Question(question))

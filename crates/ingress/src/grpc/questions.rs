@@ -4,9 +4,9 @@ use bytes::Bytes;
 use prost::Message;
 use tidegate_inference::{Admission, Error, ErrorKind, Result, VersionState};
 use tidegate_proto::grpc::inference::{
-    CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterResponse, ModelMetadataRequest,
-    ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest, ServerLiveResponse,
-    ServerMetadataResponse, ServerReadyResponse,
+    CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterResponse, ModelConfigRequest,
+    ModelConfigResponse, ModelMetadataRequest, ModelReadyRequest, ModelReadyResponse,
+    ModelStatisticsRequest, ServerLiveResponse, ServerMetadataResponse, ServerReadyResponse,
 };
 use tidegate_proto::grpc::{frame, open_inference};
 
@@ -17,6 +17,7 @@ use super::{encoding, reply};
 use crate::Ingress;
 use crate::infer::Exchange;
 use crate::metadata::{self, not_ready};
+use crate::model_config::effective_config;
 use crate::reply::Reply;
 use crate::shared_memory::no_cuda_memory;
 
@@ -69,6 +70,7 @@ impl<A: Admission> Ingress<A> {
             Question::ServerMetadata => Ok(frame(&self.grpc_server_metadata())),
             Question::ModelMetadata => self.grpc_model_metadata(&read(message)?),
             Question::ModelStatistics => self.grpc_model_statistics(&read(message)?),
+            Question::ModelConfig => self.grpc_model_config(&read(message)?),
             Question::HealthCheck => self.health_check(&read(message)?),
             Question::MemoryStatus => self.grpc_memory_status(&read(message)?),
             Question::MemoryRegister => self.grpc_memory_register(read(message)?),
@@ -134,6 +136,13 @@ impl<A: Admission> Ingress<A> {
         let answer =
             open_inference::encode_metadata(name.as_str(), versions, entry.platform, signature);
         Ok(frame(&answer))
+    }
+
+    fn grpc_model_config(&self, asked: &ModelConfigRequest) -> Result<Bytes> {
+        let target = target(&asked.name, &asked.version)?;
+        let catalog = self.admission.catalog();
+        let config = effective_config(&catalog, &target.model, &target.selector)?;
+        Ok(frame(&ModelConfigResponse { config: Some(config) }))
     }
 }
 

@@ -9,7 +9,7 @@ use tidegate_inference::{
     Admission, Admitted, BatchFacts, BatchingStatus, Catalog, CloseReason, DataType, Deadline, Dim,
     Entrypoint, Error, ErrorKind, Label, ModelEntry, ModelName, Permit, Request, RequestHead,
     Response, Result, Shape, Signature, Stage, Tensor, TensorData, TensorSpec, Timeline, Version,
-    VersionEntry, VersionState,
+    VersionDescription, VersionEntry, VersionPolicy, VersionState,
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -76,12 +76,21 @@ impl Mock {
     /// Every model has version 1 (ready, labelled `blue`) and version 2 (loading).
     pub fn new(models: &[(&str, Behaviour)]) -> Arc<Self> {
         let signature = Arc::new(signature());
-        let entry = |state, signature| VersionEntry {
+        let description = VersionDescription {
+            max_batch_size: 8,
+            shared_batches: None,
+            max_queue_size: 16,
+            instances: 1,
+            version_policy: VersionPolicy::All,
+        };
+        let entry = |state, signature: Option<Arc<Signature>>| VersionEntry {
+            description: signature.is_some().then(|| Arc::new(description.clone())),
             state,
             reason: None,
             platform: "onnxruntime_onnx",
             signature,
             batching: BatchingStatus::Unknown,
+            warnings: [].into(),
         };
         let model = ModelEntry {
             versions: BTreeMap::from([

@@ -82,6 +82,27 @@ async fn metadata_names_server_models_and_tensors() {
 }
 
 #[tokio::test]
+async fn a_models_configuration_is_shown_once_its_version_was_loaded() {
+    let server = Server::echo().await;
+    for path in ["/v2/models/m/config", "/v2/models/m/versions/1/config"] {
+        let config = server.get(path).await.json();
+        assert_eq!((&config["name"], &config["max_batch_size"]), (&json!("m"), &json!(8)));
+        assert_eq!(config["input"][0]["dims"], json!([2]));
+        assert_eq!(config["model_transaction_policy"], json!({"decoupled": false}));
+        assert_eq!(config.get("dynamic_batching"), None);
+    }
+    let extensions = server.get("/v2").await.json()["extensions"].clone();
+    assert!(extensions.as_array().unwrap().contains(&json!("model_configuration")));
+    let loading = server.get("/v2/models/m/versions/2/config").await;
+    assert_eq!(loading.status, 503);
+    assert!(loading.error().contains("not at ready state"), "{}", loading.error());
+    assert_eq!(server.get("/v2/models/none/config").await.status, 404);
+    assert_eq!(server.get("/v2/models/m/versions/3/config").await.status, 404);
+    assert_eq!(server.post("/v2/models/m/config", "").await.status, 405);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn open_inference_answers_a_prediction() {
     let server = Server::echo().await;
     for path in ["/v2/models/m/infer", "/v2/models/m/versions/1/infer", "/v2/models/%6D/infer"] {

@@ -3,5 +3,6 @@
 
 mod calls;
 mod client;
+mod model_config;
 mod streams;
 mod telling;
