@@ -18,10 +18,11 @@ VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
 # For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
 BENCH_ARGS ?=
+FUZZ_SECONDS ?= 60
 SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance \
+.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance fuzz fuzz-briefly \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
@@ -43,7 +44,7 @@ loadtest: ## build the load-test harness, tidegate-loadtest
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom conformance ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom conformance fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -84,6 +85,13 @@ conformance: onnxruntime $(VENV)/installed ## standard clients against the real 
 	$(call step,conformance)
 	@cargo build --workspace --bins --locked
 	ORT_DYLIB_PATH="$(ORT)" $(VENV)/bin/python -m pytest -q tests/conformance
+
+fuzz: ## fuzz the wire's decoders, FUZZ_SECONDS (60) each, with libFuzzer; needs a C++ compiler
+	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS)
+
+fuzz-briefly:
+	$(call step,fuzz targets)
+	@$(PYTHON) scripts/fuzz.py --seconds 2
 
 scenarios: build loadtest bench-models ## load the gateway as loadtest/scenarios say, and judge it; SCENARIOS='FILE ...' picks
 	@export ORT_DYLIB_PATH="$(ORT)"

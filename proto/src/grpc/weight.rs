@@ -4,9 +4,14 @@
 //! its size limit could still take a hundred times that. Here the wire is only stepped over, and nothing is
 //! allocated. Where one cannot know, the more is assumed.
 
+use std::cell::Cell;
+
 use bytes::Buf;
+use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
+use super::tensorflow::TensorShapeProto;
+use super::tensorflow_serving::tensor::datatype;
 use crate::DecodeError;
 
 /// A tensor's description, a map's entry, a requested output: their structs, and the strings' own overhead.
@@ -63,15 +68,40 @@ pub fn predict_request(wire: &[u8]) -> Result<usize, DecodeError> {
 }
 
 fn tensor_proto(wire: &[u8]) -> Result<usize, DecodeError> {
-    fields(wire, |field, value| match field {
-        // A dimension may be two bytes on the wire.
-        2 => Ok(value.len().saturating_mul(24)),
-        4 | 8 => Ok(WINDOW),
-        5 | 6 | 11 => Ok(value.len().saturating_mul(2)),
-        7 | 13 | 16 => Ok(value.len().saturating_mul(8)),
-        10 | 17 => Ok(value.len().saturating_mul(16)),
-        _ => Ok(ENTRY),
-    })
+    let typed = Cell::new(false);
+    let sum = fields(wire, |field, value| {
+        typed.set(typed.get() || field >= 5);
+        Ok(match field {
+            // A dimension may be two bytes on the wire.
+            2 => value.len().saturating_mul(24),
+            4 | 8 => WINDOW,
+            5 | 6 | 11 => value.len().saturating_mul(2),
+            7 | 13 | 16 => value.len().saturating_mul(8),
+            10 | 17 => value.len().saturating_mul(16),
+            _ => ENTRY,
+        })
+    })?;
+    // Values by their type are repeated until the shape is full.
+    let repeated = if typed.get() { filled(wire)? } else { 0 };
+    Ok(sum.saturating_add(repeated))
+}
+
+/// A tensor without its values, over which the decoder steps.
+#[derive(Clone, PartialEq, Message)]
+struct TensorHead {
+    #[prost(int32, tag = "1")]
+    dtype: i32,
+    #[prost(message, optional, tag = "2")]
+    tensor_shape: Option<TensorShapeProto>,
+}
+
+/// Bytes of a tensor that is filled as its shape claims; a shape that is none is refused later.
+fn filled(wire: &[u8]) -> Result<usize, DecodeError> {
+    let head = TensorHead::decode(wire).map_err(|error| broken(&error))?;
+    let width = datatype(head.dtype).ok().and_then(|datatype| datatype.size()).unwrap_or(WINDOW);
+    let shape = head.tensor_shape.unwrap_or_default();
+    let dims = shape.dim.iter().map(|dim| usize::try_from(dim.size).unwrap_or(0));
+    Ok(dims.fold(width, usize::saturating_mul))
 }
 
 /// The sum over a message's fields. A number that stands alone has no value to look into; it takes eight bytes, and
@@ -80,12 +110,11 @@ fn fields(
     mut wire: &[u8],
     weigh: impl Fn(u32, &[u8]) -> Result<usize, DecodeError>,
 ) -> Result<usize, DecodeError> {
-    let broken = |error: prost::DecodeError| DecodeError::invalid(error.to_string());
     let mut sum = 0_usize;
     while wire.has_remaining() {
-        let (field, wire_type) = decode_key(&mut wire).map_err(broken)?;
+        let (field, wire_type) = decode_key(&mut wire).map_err(|error| broken(&error))?;
         let weight = if wire_type == WireType::LengthDelimited {
-            let length = decode_varint(&mut wire).map_err(broken)?;
+            let length = decode_varint(&mut wire).map_err(|error| broken(&error))?;
             let cut = usize::try_from(length).ok().and_then(|length| wire.split_at_checked(length));
             let Some((value, rest)) = cut else {
                 return Err(DecodeError::invalid(format!(
@@ -96,18 +125,21 @@ fn fields(
             wire = rest;
             weigh(field, value)?
         } else {
-            skip_field(wire_type, field, &mut wire, DecodeContext::default()).map_err(broken)?;
-            16
+            skip_field(wire_type, field, &mut wire, DecodeContext::default())
+                .map_err(|error| broken(&error))?;
+            weigh(field, &[])?.max(16)
         };
         sum = sum.saturating_add(weight);
     }
     Ok(sum)
 }
 
+fn broken(error: &prost::DecodeError) -> DecodeError {
+    DecodeError::invalid(error.to_string())
+}
+
 #[cfg(test)]
 mod tests {
-    use prost::Message;
-
     use super::*;
     use crate::grpc::inference::model_infer_request::InferInputTensor;
     use crate::grpc::inference::{InferTensorContents, ModelInferRequest};
@@ -148,6 +180,30 @@ mod tests {
         let request = PredictRequest { inputs, ..PredictRequest::default() };
         let weight = predict_request(&request.encode_to_vec()).unwrap();
         assert!(weight >= 100 * size_of::<crate::grpc::tensorflow::TensorProto>());
+    }
+
+    #[test]
+    fn one_value_that_stands_for_many_weighs_as_many() {
+        use crate::grpc::tensorflow::tensor_shape_proto::Dim;
+        use crate::grpc::tensorflow::{DataType, TensorProto, TensorShapeProto};
+        let tensor = |size, float_val| TensorProto {
+            dtype: DataType::DtFloat.into(),
+            tensor_shape: Some(TensorShapeProto {
+                dim: vec![Dim { size, name: String::new() }],
+                unknown_rank: false,
+            }),
+            float_val,
+            ..TensorProto::default()
+        };
+        let weight = |tensor| {
+            let inputs = [("x".to_owned(), tensor)].into();
+            let request = PredictRequest { inputs, ..PredictRequest::default() };
+            predict_request(&request.encode_to_vec()).unwrap()
+        };
+        assert!(weight(tensor(1 << 20, vec![1.0])) >= 4 << 20);
+        assert_eq!(weight(tensor(i64::MAX, vec![1.0])), usize::MAX);
+        // Without a value nothing is repeated, however large the shape.
+        assert!(weight(tensor(1 << 20, vec![])) < 10_000);
     }
 
     #[test]

@@ -57,6 +57,15 @@ pub struct Served<P> {
     pub permit: Option<P>,
 }
 
+/// A message on its way to become a request.
+struct Load {
+    opened: Opened,
+    /// What it takes in memory beside its own bytes.
+    weight: usize,
+    /// What its permit holds by now.
+    paid: usize,
+}
+
 /// An opened message.
 enum Opened {
     OpenInference(ModelInferRequest),
@@ -120,15 +129,15 @@ impl<A: Admission> Ingress<A> {
     ) -> Served<A::Admitted> {
         let mut visit = self.grpc_visit(terms, received);
         visit.request_bytes = message.bytes.len();
-        let (opened, paid, permit) = match self.open(message, terms).await {
+        let (load, permit) = match self.open(message, terms).await {
             Ok(opened) => opened,
             Err(error) => {
                 self.grpc_turned_away(visit, &error);
                 return Served { outcome: Err(error), id: String::new(), permit: None };
             }
         };
-        let id = opened.id().to_owned();
-        let admitted = match self.admit_opened(&opened, permit, received, terms, &mut visit) {
+        let id = load.opened.id().to_owned();
+        let admitted = match self.admit_opened(&load.opened, permit, received, terms, &mut visit) {
             Ok(admitted) => admitted,
             Err(error) => {
                 let model = visit.model.as_deref().unwrap_or_default();
@@ -138,8 +147,7 @@ impl<A: Admission> Ingress<A> {
             }
         };
         let mut unsettled = Unsettled::new(admitted, terms.protocol.entrypoint());
-        let outcome =
-            self.serve_opened(opened, unsettled.admitted_mut(), paid, received, terms).await;
+        let outcome = self.serve_opened(load, unsettled.admitted_mut(), received, terms).await;
         let permit = match &outcome {
             Ok(answer) => {
                 visit.responded(&answer.timeline, answer.encoded.byte_size());
@@ -162,12 +170,7 @@ impl<A: Admission> Ingress<A> {
         visit.failed(error.kind(), http_status(error), 0);
     }
 
-    /// The message, the bytes that its permit holds by now, and the permit.
-    async fn open(
-        &self,
-        message: Message<A::Permit>,
-        terms: &Terms,
-    ) -> Result<(Opened, usize, A::Permit)> {
+    async fn open(&self, message: Message<A::Permit>, terms: &Terms) -> Result<(Load, A::Permit)> {
         let Message { mut bytes, compressed, mut permit, .. } = message;
         let mut paid = bytes.len();
         if compressed {
@@ -178,16 +181,16 @@ impl<A: Admission> Ingress<A> {
             permit.grow(bytes.len().saturating_sub(paid))?;
             paid = paid.max(bytes.len());
         }
-        let mut weight = 0;
-        if bytes.len() > SMALL {
-            weight = terms.protocol.weight(&bytes)?;
+        let (protocol, mut weight) = (terms.protocol, 0);
+        // In TensorFlow's messages one value may stand for any number.
+        if bytes.len() > SMALL || protocol == Protocol::TensorFlow {
+            weight = protocol.weight(&bytes)?;
             permit.grow(weight)?;
             paid = paid.saturating_add(weight);
         }
-        let protocol = terms.protocol;
         // Raw values weigh nothing: only typed ones are worth a hop.
         let opened = self.pool.run(weight, move || protocol.open(bytes)).await??;
-        Ok((opened, paid, permit))
+        Ok((Load { opened, weight, paid }, permit))
     }
 
     fn admit_opened(
@@ -217,14 +220,15 @@ impl<A: Admission> Ingress<A> {
 
     async fn serve_opened(
         &self,
-        opened: Opened,
+        load: Load,
         admitted: &mut A::Admitted,
-        paid: usize,
         received: Instant,
         terms: &Terms,
     ) -> Result<Answer> {
-        let regions = regions(&self.shared_memory);
-        let decoded = opened.decode(terms.within, regions).map_err(|error| {
+        let Load { opened, weight, paid } = load;
+        let (within, memory) = (terms.within, self.shared_memory.clone());
+        let decode = move || opened.decode(within, regions(&memory));
+        let decoded = self.pool.run(weight, decode).await?.map_err(|error| {
             let (model, version) = (admitted.model(), admitted.version());
             Error::from(error).within(format_args!("model '{model}' version {version}"))
         })?;

@@ -3,7 +3,7 @@
 mod metadata;
 mod predict;
 mod status;
-mod tensor;
+pub(super) mod tensor;
 
 pub use metadata::{decode_metadata, encode_metadata, metadata_request};
 pub use predict::{

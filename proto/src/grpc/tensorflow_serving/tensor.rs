@@ -121,7 +121,7 @@ pub(super) fn dtype(datatype: DataType) -> Dtype {
     }
 }
 
-pub(super) fn datatype(number: i32) -> Result<DataType, String> {
+pub(in crate::grpc) fn datatype(number: i32) -> Result<DataType, String> {
     let known = DataType::ALL.into_iter().find(|known| i32::from(dtype(*known)) == number);
     known.ok_or_else(|| format!("unknown datatype {number}"))
 }
