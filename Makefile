@@ -129,10 +129,13 @@ clean-deps: ## remove everything that was fetched
 	@rm -rf .deps
 
 # The stamp carries the pins' date: an environment is remade only when its pins change.
-$(VENV)/installed: tests/conformance/requirements.txt
+$(VENV)/installed: tests/conformance/requirements.txt tests/conformance/requirements-alone.txt
 $(BENCH_VENV)/installed: benches/models/requirements.txt
 $(VENV)/installed $(BENCH_VENV)/installed:
 	@rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	for alone in $(filter %-alone.txt,$^); do
+	    $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r "$$alone"
+	done
 	touch $@
