@@ -1,12 +1,14 @@
-"""The gateways that the suite talks to, one process each for the whole run.
+"""The gateways that the suite talks to, mostly one process each for the whole run.
 
 `digits` serves the demo's repository, `fixtures` the small models of `tests/fixtures/models`, of which some
-must be refused while the others keep serving. A failed test's report ends with the gateway's last log lines.
+must be refused while the others keep serving; `patient` keeps its callers waiting. Only `managed` is started for
+each test anew, because a test changes what it serves. A failed test's report ends with the gateway's last log lines.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,9 +31,28 @@ max_batch_size = 64
 max_queue_delay = "2ms"
 """
 
+MODELS = REPOSITORY_ROOT / "tests" / "fixtures" / "models"
+
 FIXTURES_CONFIG = f"""
 [repository]
-path = "{REPOSITORY_ROOT / "tests" / "fixtures" / "models"}"
+path = "{MODELS}"
+"""
+
+PATIENT_ROWS = 15
+
+# Whoever brings fewer rows than that waits in the queue for as long as a test looks at it.
+PATIENT_CONFIG = f"""
+[repository]
+path = "{{repository}}"
+
+[limits]
+max_body_size = "1MiB"
+
+[defaults]
+batch_size = {PATIENT_ROWS}
+max_batch_size = {PATIENT_ROWS}
+max_queue_delay = "25s"
+max_queue_size = {PATIENT_ROWS}
 """
 
 
@@ -43,6 +64,28 @@ def digits(tmp_path_factory):
 @pytest.fixture(scope="session")
 def fixtures(tmp_path_factory):
     yield from serving(tmp_path_factory.mktemp("fixtures"), FIXTURES_CONFIG)
+
+
+@pytest.fixture(scope="session")
+def patient(tmp_path_factory):
+    """Serves `affine` alone, and waits for PATIENT_ROWS rows before it runs anything."""
+    folder = tmp_path_factory.mktemp("patient")
+    shutil.copytree(MODELS / "affine", folder / "repository" / "affine")
+    yield from serving(folder, PATIENT_CONFIG.format(repository=folder / "repository"))
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository that the test may change: `affine`, version 1."""
+    path = tmp_path / "repository"
+    shutil.copytree(MODELS / "affine", path / "affine")
+    return path
+
+
+@pytest.fixture
+def managed(tmp_path, repository):
+    """A gateway of the test's own that lets its callers manage the repository and the settings."""
+    yield from serving(tmp_path, f'[repository]\npath = "{repository}"\n[data]\nmanagement = true\n')
 
 
 def serving(folder: Path, config: str) -> Iterator[Gateway]:

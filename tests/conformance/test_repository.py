@@ -14,25 +14,10 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from conftest import serving
-from gateway import REPOSITORY_ROOT
+from conftest import MODELS
 from wire import post
 
-MODELS = REPOSITORY_ROOT / "tests" / "fixtures" / "models"
 X = np.array([[1, 2, 3, 4]], dtype=np.float32)
-
-
-@pytest.fixture
-def repository(tmp_path):
-    path = tmp_path / "repository"
-    shutil.copytree(MODELS / "affine", path / "affine")
-    return path
-
-
-@pytest.fixture
-def managed(tmp_path, repository):
-    config = f'[repository]\npath = "{repository}"\n[data]\nmanagement = true\n'
-    yield from serving(tmp_path, config)
 
 
 @pytest.fixture
