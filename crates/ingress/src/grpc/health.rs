@@ -71,7 +71,7 @@ struct Watch<A: Admission> {
 }
 
 impl<A: Admission> Watch<A> {
-    /// The next change. While the server drains the last word is "not serving", and the call ends.
+    /// The next change. While the server drains the last word is "not serving", and the call ends well.
     async fn next(mut self) -> Option<(Piece<A::Admitted>, Self)> {
         loop {
             let status = self.ingress.serving_status(&self.service);
@@ -80,7 +80,7 @@ impl<A: Admission> Watch<A> {
                 return Some((Piece::Chunks(vec![message(status)], None), self));
             }
             if self.ingress.drain.is_draining() {
-                return None;
+                return Some((Piece::Trailers(reply::ok_trailers()), self));
             }
             sleep(LOOK).await;
         }

@@ -7,12 +7,16 @@ use bytes::Bytes;
 use tidegate_inference::{Error, ErrorKind};
 use tidegate_ingress::IngressConfig;
 use tidegate_proto::grpc::frame;
+use tidegate_proto::grpc::health::health_check_response::ServingStatus;
+use tidegate_proto::grpc::health::{HealthCheckRequest, HealthCheckResponse};
 use tidegate_proto::grpc::inference::ModelStreamInferResponse;
 use tokio::sync::Semaphore;
 
 use super::client::{Call, Caller, STREAM, request};
 use crate::client::Server;
 use crate::mock::Behaviour;
+
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 fn asking(model: &str, id: &str) -> Bytes {
     frame(&request(model, id, [1.0, 2.0]))
@@ -128,6 +132,21 @@ async fn a_drain_answers_who_is_inside_and_ends_the_stream() {
     assert_eq!(next(&mut call).await.unwrap(), ("1".to_owned(), String::new()));
     assert_eq!(next(&mut call).await, None);
     assert_eq!(call.status().await, (14, "the server is draining".to_owned()));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn who_watches_the_health_of_a_draining_server_is_told_and_let_go() {
+    let (server, _) = gated().await;
+    let mut caller = Caller::to(&server).await;
+    let mut call = caller.call(WATCH, &[], frame(&HealthCheckRequest::default())).await;
+    let mut told = Vec::new();
+    while let Some(HealthCheckResponse { status }) = call.message().await {
+        told.push(status);
+        server.drain.begin();
+    }
+    assert_eq!(told, [ServingStatus::Serving as i32, ServingStatus::NotServing as i32]);
+    assert_eq!(call.status().await.0, 0);
     server.stop().await;
 }
 
