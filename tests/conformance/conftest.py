@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from gateway import REPOSITORY_ROOT, Gateway
+from metrics import eventually, scrape, total
 
 DIGITS = REPOSITORY_ROOT / "examples" / "digits"
 
@@ -39,6 +40,7 @@ path = "{MODELS}"
 """
 
 PATIENT_ROWS = 15
+PATIENT_PLACES = 8
 
 # Whoever brings fewer rows than that waits in the queue for as long as a test looks at it.
 PATIENT_CONFIG = f"""
@@ -52,7 +54,7 @@ max_body_size = "1MiB"
 batch_size = {PATIENT_ROWS}
 max_batch_size = {PATIENT_ROWS}
 max_queue_delay = "25s"
-max_queue_size = {PATIENT_ROWS}
+max_queue_size = {PATIENT_PLACES}
 """
 
 
@@ -66,9 +68,15 @@ def fixtures(tmp_path_factory):
     yield from serving(tmp_path_factory.mktemp("fixtures"), FIXTURES_CONFIG)
 
 
+@pytest.fixture
+def patient(patient_process):
+    """Serves `affine` alone, and waits for PATIENT_ROWS rows before it runs anything. Nobody waits there yet."""
+    eventually(lambda: total(scrape(patient_process), "tidegate_queue_depth"), 0)
+    return patient_process
+
+
 @pytest.fixture(scope="session")
-def patient(tmp_path_factory):
-    """Serves `affine` alone, and waits for PATIENT_ROWS rows before it runs anything."""
+def patient_process(tmp_path_factory):
     folder = tmp_path_factory.mktemp("patient")
     shutil.copytree(MODELS / "affine", folder / "repository" / "affine")
     yield from serving(folder, PATIENT_CONFIG.format(repository=folder / "repository"))

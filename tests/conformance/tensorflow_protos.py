@@ -36,6 +36,7 @@ provide_error_codes()
 from tensorflow.core.framework import types_pb2  # noqa: E402
 from tensorflow.core.framework.tensor_pb2 import TensorProto  # noqa: E402
 from tensorflow.core.framework.tensor_shape_pb2 import TensorShapeProto  # noqa: E402
+from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2  # noqa: E402
 from tensorflow_serving.apis.classification_pb2 import ClassificationRequest  # noqa: E402
 from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest, SignatureDefMap  # noqa: E402
 from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest, ModelVersionStatus  # noqa: E402
@@ -47,6 +48,7 @@ from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServic
 from tensorflow_serving.apis.regression_pb2 import RegressionRequest  # noqa: E402
 
 __all__ = [
+    *("model_service_pb2", "prediction_service_pb2"),
     *("types_pb2", "TensorProto", "TensorShapeProto", "PredictionServiceStub", "ModelServiceStub", "PredictRequest"),
     *("ClassificationRequest", "RegressionRequest", "MultiInferenceRequest", "GetModelMetadataRequest"),
     *("SignatureDefMap", "GetModelStatusRequest", "ModelVersionStatus", "ReloadConfigRequest"),
