@@ -135,8 +135,10 @@ class TestPredict:
     def test_there_is_one_signature_and_it_may_be_named(self, service):
         for signature in ("", "serving_default"):
             assert service.predict("affine", signature=signature, x=proto_of(X)).model_spec.name == "affine"
-        call = lambda: service.predict("affine", signature="other", x=proto_of(X))  # noqa: E731
-        refused(call, StatusCode.INVALID_ARGUMENT, 'Serving signature key "other" not found')
+        refused(
+            lambda: service.predict("affine", signature="other", x=proto_of(X)),
+            StatusCode.INVALID_ARGUMENT, 'Serving signature key "other" not found',
+        )  # fmt: skip
 
     @pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
     def test_messages_may_be_compressed(self, service, compression):

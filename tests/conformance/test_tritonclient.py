@@ -201,6 +201,14 @@ class TestInfer:
         result = client.infer("affine", affine_input([[1, 2, 3, 4]]), response_compression_algorithm=algorithm)
         assert result.as_numpy("y").tolist() == [[3, 5, 7, 9]]
 
+    @pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
+    @pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+    def test_a_large_answer_is_compressed_for_who_asks(self, client, algorithm, binary):
+        values = np.tile(np.arange(4, dtype=np.float32), (1000, 1))
+        asked = wanted("y", binary=binary)
+        result = client.infer("affine", affine_input(values), outputs=asked, response_compression_algorithm=algorithm)
+        np.testing.assert_array_equal(result.as_numpy("y"), 2 * values + 1)
+
     def test_each_of_many_calls_at_once_gets_its_own_answer(self, client):
         payloads = [np.full((1 + n % 3, 4), n, dtype=np.float32) for n in range(200)]
         pending = [client.async_infer("affine", affine_input(p), request_id=f"r{n}") for n, p in enumerate(payloads)]

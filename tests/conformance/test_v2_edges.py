@@ -347,6 +347,28 @@ class TestBinaryBodies:
         assert json.loads(response.content[:split])["outputs"][0]["shape"] == [1, 3]
         assert response.content[split:] == fp32(1, 2, 3)
 
+    @pytest.mark.parametrize("size", [15, 17, 32])
+    def test_a_raw_body_that_is_not_one_row_is_refused(self, infer, size):
+        expect_error(post(infer, b"\0" * size, headers={HEADER_LENGTH: "0"}), 400, "'x'", "16", str(size))
+
+    def test_a_raw_body_that_does_not_fill_its_variable_dimension_evenly_is_refused(self, fixtures):
+        url = fixtures.url("/v2/models/echo_fp32/infer")
+        expect_error(post(url, b"\0" * 7, headers={HEADER_LENGTH: "0"}), 400, "'x'")
+
+    def test_a_raw_body_of_text_is_one_string(self, fixtures):
+        """Without the length before it: it is as long as the body."""
+        response = post(fixtures.url("/v2/models/echo_string/infer"), b"a\0b", headers={HEADER_LENGTH: "0"})
+        assert response.status_code == 200, response.text
+        split = int(response.headers[HEADER_LENGTH])
+        assert json.loads(response.content[:split])["outputs"][0]["shape"] == [1]
+        assert response.content[split:] == b"\x03\0\0\0a\0b"
+
+    def test_a_raw_body_may_be_compressed(self, infer):
+        headers = {HEADER_LENGTH: "0", "Content-Encoding": "gzip"}
+        response = post(infer, gzip.compress(fp32(1, 2, 3, 4)), headers=headers)
+        assert response.status_code == 200, response.text
+        assert fp32(*Y) in response.content
+
     def test_a_raw_body_for_a_model_of_many_inputs_is_refused(self, fixtures):
         response = post(fixtures.url("/v2/models/echo/infer"), b"\0" * 16, headers={HEADER_LENGTH: "0"})
         expect_error(response, 400)
