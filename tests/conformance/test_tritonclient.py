@@ -7,9 +7,12 @@ and the reason. What the client cannot be made to send is in `test_v2_edges.py`.
 
 from __future__ import annotations
 
+import asyncio
+
 import numpy as np
 import pytest
 import tritonclient.http as triton
+import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 from datatypes import NOT_IN_JSON, VALUES, text_of
@@ -216,6 +219,24 @@ class TestInfer:
             result = call.get_result()
             assert result.get_response()["id"] == f"r{n}"
             np.testing.assert_array_equal(result.as_numpy("y"), 2 * payload + 1)
+
+
+class TestAio:
+    def test_the_asynchronous_client_asks_and_is_refused_like_the_other(self, fixtures):
+        payloads = [np.full((1 + n % 3, 4), n, dtype=np.float32) for n in range(50)]
+
+        async def run():
+            async with triton_aio.InferenceServerClient(fixtures.data) as client:
+                assert await client.is_server_ready() and await client.is_model_ready("affine")
+                assert (await client.get_model_metadata("affine"))["inputs"][0]["name"] == "x"
+                answers = await asyncio.gather(*(client.infer("affine", affine_input(p)) for p in payloads))
+                return answers, await asyncio.gather(client.infer("nonesuch", affine_input(payloads[0])), return_exceptions=True)
+
+        answers, (error,) = asyncio.run(run())
+        for payload, answer in zip(payloads, answers):
+            np.testing.assert_array_equal(answer.as_numpy("y"), 2 * payload + 1)
+        assert error.status() == "404"
+        assert "nonesuch" in error.message()
 
 
 class TestModelsOfOtherShapes:
