@@ -153,7 +153,7 @@ class TestPredict:
             (lambda: service.predict("affine", version=99, x=proto_of(X)), "NOT_FOUND", "Specific(affine, 99)"),
             (lambda: service.predict("affine", version=-1, x=proto_of(X)), "NOT_FOUND", "Specific(affine, -1)"),
             (lambda: service.predict("seq_map", x=proto_of(X)), "UNAVAILABLE", "seq_map"),
-            (lambda: digits_service.predict("digits", label="red", pixels=pixels), "NOT_FOUND", "red"),
+            (lambda: digits_service.predict("digits", label="red", pixels=pixels), "INVALID_ARGUMENT", "Unrecognized servable version label"),
             (lambda: service.predictions.Predict(tf.PredictRequest()), "INVALID_ARGUMENT", "Missing ModelSpec"),
         ]:
             refused(call, StatusCode[code], told)
@@ -216,6 +216,7 @@ class TestMetadata:
         assert digits_service.metadata("digits", label="green").model_spec.version.value == 2
 
     def test_what_is_not_there_is_refused(self, service):
+        refused(lambda: service.metadata("affine", label="red"), StatusCode.INVALID_ARGUMENT, "red")
         refused(lambda: service.metadata("nonesuch"), StatusCode.NOT_FOUND, "Servable not found", "nonesuch")
         refused(lambda: service.metadata("affine", version=9), StatusCode.NOT_FOUND, "Specific(affine, 9)")
         refused(lambda: service.metadata("affine", fields=()), StatusCode.INVALID_ARGUMENT, "metadata_field")
@@ -244,6 +245,7 @@ class TestStatus:
             assert rest["status"]["error_message"] == told.status.error_message
 
     def test_what_is_not_there_is_refused(self, service):
+        refused(lambda: service.status("affine", label="red"), StatusCode.INVALID_ARGUMENT, "red")
         refused(lambda: service.status("nonesuch"), StatusCode.NOT_FOUND, "Could not find any versions of model nonesuch")
         refused(lambda: service.status("affine", version=9), StatusCode.NOT_FOUND, "Could not find version 9 of model affine")
 

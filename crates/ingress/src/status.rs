@@ -53,9 +53,9 @@ pub fn code(kind: ErrorKind, triton_compat: bool) -> Code {
         ErrorKind::InvalidArgument => Code::InvalidArgument,
         ErrorKind::Unauthenticated => Code::Unauthenticated,
         ErrorKind::PermissionDenied => Code::PermissionDenied,
-        ErrorKind::UnknownModel | ErrorKind::UnknownVersion | ErrorKind::UnknownLabel => {
-            Code::NotFound
-        }
+        ErrorKind::UnknownModel | ErrorKind::UnknownVersion => Code::NotFound,
+        // Only TensorFlow Serving's calls ask for labels, and it calls an unknown one that.
+        ErrorKind::UnknownLabel => Code::InvalidArgument,
         ErrorKind::Overloaded if triton_compat => Code::Unavailable,
         ErrorKind::TooLarge | ErrorKind::Overloaded => Code::ResourceExhausted,
         ErrorKind::ModelFailed | ErrorKind::Internal => Code::Internal,
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_grpc_status() {
-        let expected = [3, 16, 7, 5, 5, 5, 8, 8, 13, 14, 4, 12, 13];
+        let expected = [3, 16, 7, 5, 5, 3, 8, 8, 13, 14, 4, 12, 13];
         for (kind, number) in ErrorKind::ALL.into_iter().zip(expected) {
             assert_eq!(code(kind, false) as i32, number, "{kind:?}");
         }
