@@ -1,5 +1,6 @@
-"""What operators and their tools ask over gRPC: health, reflection, the repository, log and trace settings; and what
-clients are told under overload. Settings and the repository are asked over HTTP too: both change the same.
+"""What operators and their tools ask over gRPC: health, reflection, the repository, statistics and configuration, log and
+trace settings; and what clients are told under overload. What HTTP tells as well is asked there too: both tell and change
+the same.
 """
 
 from __future__ import annotations
@@ -185,6 +186,37 @@ class TestRepository:
             assert ("affine", "1", "READY", "") in self.index(client)
             refused(lambda: client.load_model("affine"), StatusCode.PERMISSION_DENIED, "data.management")
             refused(lambda: client.unload_model("affine"), StatusCode.PERMISSION_DENIED, "data.management")
+
+
+class TestStatisticsAndConfiguration:
+    """What NVIDIA's load generator reads before and after each of its measurements."""
+
+    def test_what_was_answered_is_counted_the_same_over_both_protocols(self, managed, client):
+        for _ in range(3):
+            client.infer("affine", affine_input(X * 2))
+        eventually(lambda: client.get_inference_statistics("affine").model_stats[0].inference_stats.success.count, 3)
+        (told,) = client.get_inference_statistics("affine", "1").model_stats
+        assert (told.name, told.version, told.inference_count) == ("affine", "1", 6)
+        assert 1 <= told.execution_count <= 3
+        assert told.inference_stats.fail.count == 0
+        assert told.inference_stats.compute_infer.ns > 0
+        assert sum(batch.compute_infer.count for batch in told.batch_stats) == told.execution_count
+        with triton_http.InferenceServerClient(managed.data) as http:
+            (over_http,) = http.get_inference_statistics("affine")["model_stats"]
+        assert over_http["inference_count"] == told.inference_count
+        assert over_http["inference_stats"]["queue"] == {
+            "count": told.inference_stats.queue.count, "ns": told.inference_stats.queue.ns,
+        }  # fmt: skip
+        refused(lambda: client.get_inference_statistics("nonesuch"), StatusCode.NOT_FOUND, "nonesuch")
+
+    def test_the_configuration_is_the_same_over_both_protocols(self, fixtures):
+        with triton.InferenceServerClient(fixtures.data) as client, triton_http.InferenceServerClient(fixtures.data) as http:
+            told, over_http = client.get_model_config("affine").config, http.get_model_config("affine")
+            assert (told.name, told.max_batch_size) == (over_http["name"], over_http["max_batch_size"])
+            assert [(i.name, i.data_type, list(i.dims)) for i in told.input] == [("x", triton.model_config_pb2.TYPE_FP32, [4])]
+            assert over_http["input"][0]["name"] == "x" and over_http["input"][0]["dims"] == [4]
+            assert told.HasField("dynamic_batching") and "dynamic_batching" in over_http
+            refused(lambda: client.get_model_config("nonesuch"), StatusCode.NOT_FOUND, "nonesuch")
 
 
 class TestLogSettings:
