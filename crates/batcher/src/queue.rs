@@ -22,6 +22,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// search is in vain.
 const SWEEP_PAUSE: Duration = Duration::from_millis(1);
 
+/// Tries of a caller that leaves, while somebody forms a batch.
+const TURNS: usize = 16;
+
 /// The waiting line of one version. Cloned by `Arc`, used from any thread, never blocks.
 pub struct Queue {
     arrivals: Arc<Arrivals<Member>>,
@@ -196,9 +199,21 @@ impl Queue {
         // Relaxed: the counter guards nothing but itself.
         let departed = self.departed.fetch_add(1, Ordering::Relaxed) + 1;
         let worth_it = departed.saturating_mul(8) >= self.len();
-        if worth_it && !self.is_empty() && self.arrivals.sweep(now) {
+        if worth_it && self.sweep_soon(now) {
             self.departed.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Forming a batch takes microseconds, so whoever is at it is given a few turns to finish. What is left after
+    /// that is left to the next batch.
+    fn sweep_soon(&self, now: Instant) -> bool {
+        for _ in 0..TURNS {
+            if self.is_empty() || self.arrivals.sweep(now) {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
     }
 
     /// Whoever moves the mark sweeps; the others of that moment do not.
