@@ -64,6 +64,7 @@ impl Caller {
         (send, async move { timeout(PATIENCE, answered).await.unwrap().unwrap() })
     }
 
+    /// A call whose request stays open.
     pub async fn open(
         &mut self,
         path: &str,
@@ -71,10 +72,7 @@ impl Caller {
         body: impl Into<Bytes>,
     ) -> Call {
         let (send, answered) = self.begin(path, headers, body.into());
-        let (head, body) = answered.await.into_parts();
-        assert_eq!(head.status, 200, "gRPC says everything else in its trailers");
-        let (headers, received) = (head.headers, Vec::new());
-        Call { send: Some(send), headers, body, received, trailers: None }
+        Call::answered(answered.await, Some(send))
     }
 
     /// A call with one request.
@@ -86,13 +84,17 @@ impl Caller {
     ) -> Call {
         let (send, answered) = self.begin(path, headers, body.into());
         drop(send);
-        let (head, body) = answered.await.into_parts();
-        assert_eq!(head.status, 200, "gRPC says everything else in its trailers");
-        Call { send: None, headers: head.headers, body, received: Vec::new(), trailers: None }
+        Call::answered(answered.await, None)
     }
 }
 
 impl Call {
+    fn answered(response: Response<Incoming>, send: Option<UnboundedSender<Bytes>>) -> Self {
+        let (head, body) = response.into_parts();
+        assert_eq!(head.status, 200, "gRPC says everything else in its trailers");
+        Self { send, headers: head.headers, body, received: Vec::new(), trailers: None }
+    }
+
     /// The next message; `None` at the end.
     pub async fn message<M: Message + Default>(&mut self) -> Option<M> {
         loop {
