@@ -26,6 +26,7 @@ mod mailbox;
 mod metadata;
 mod metrics;
 mod model_config;
+mod openapi;
 mod question;
 mod reply;
 mod repository;

@@ -2,7 +2,7 @@
 //! answers.
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{Response, StatusCode};
 use tidegate_inference::{Admission, Deadline, Error, Permit};
 use tidegate_proto::{DecodeError, JsonLimits};
 
@@ -11,7 +11,7 @@ use crate::body::{self, BodyBounds, Unreadable};
 use crate::encoding::Encoding;
 use crate::failure::Failure;
 use crate::infer::Exchange;
-use crate::reply::{self, Reply};
+use crate::reply::{self, Reply, ReplyBody};
 use crate::status::Contract;
 
 const CONTRACT: Contract = Contract::OpenInference;
@@ -51,6 +51,8 @@ impl<A: Admission> Ingress<A> {
 /// 200 with JSON, or with nothing; or why not.
 pub fn reply<P>(answer: Result<Bytes, Unreadable>) -> Reply<P> {
     match answer {
+        // Nothing is no JSON, and whoever goes by the content type would try to read it.
+        Ok(body) if body.is_empty() => Response::new(ReplyBody::of(body)),
         Ok(body) => reply::json(StatusCode::OK, body),
         Err(Unreadable::Failed(failure)) => reply::failure(CONTRACT, failure),
         // Nobody reads this.

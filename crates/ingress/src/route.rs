@@ -34,6 +34,7 @@ pub enum Endpoint<'p> {
     TfsOptions,
     Predict,
     Metrics,
+    OpenApi,
 }
 
 /// A call of Triton's model repository extension, with the model's name, decoded but not looked up.
@@ -119,6 +120,7 @@ pub fn route<'p>(method: &Method, path: &'p str) -> Routed<'p> {
         "/metrics" | "/monitoring/prometheus/metrics" => {
             only_get(method, Endpoint::Metrics, Contract::Plain)
         }
+        "/openapi.json" => only_get(method, Endpoint::OpenApi, Contract::Plain),
         "/readyz" => only_get(method, Endpoint::Ready, Contract::Plain),
         _ => Err(not_found(Contract::Plain)),
     }

@@ -79,6 +79,7 @@ impl<A: Admission> Ingress<A> {
             Endpoint::Ready => self.ready(),
             Endpoint::ServerMetadata => self.server_metadata(),
             Endpoint::ModelList => self.model_list(),
+            Endpoint::OpenApi => self.openapi(),
             Endpoint::ModelMetadata(target) => self.model_metadata(&target),
             Endpoint::ModelReady(target) => self.model_ready(&target),
             Endpoint::Statistics(target) => self.model_statistics(target.as_ref()),

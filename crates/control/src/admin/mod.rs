@@ -10,6 +10,7 @@ mod document;
 mod health;
 mod management;
 mod models;
+mod openapi;
 mod origin;
 mod refusal;
 #[cfg(test)]
@@ -21,9 +22,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::http::{Method, Uri};
-use axum::routing::{get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router, middleware};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tidegate_telemetry::Telemetry;
 use tokio::net::TcpListener;
 
@@ -69,41 +70,48 @@ impl fmt::Debug for AdminServer {
 }
 
 fn routes(state: AdminState) -> Router {
-    Router::new()
-        .route("/", get(index))
-        .route("/livez", get(health::live))
-        .route("/readyz", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .route("/admin/v1/models", get(models::list))
-        .route("/admin/v1/models/{model}", get(models::show))
-        .route("/admin/v1/models/{model}/load", post(management::load))
-        .route("/admin/v1/models/{model}/unload", post(management::unload))
-        .route("/admin/v1/models/{model}/weights", get(traffic::weights).put(traffic::set_weights))
-        .route(
-            "/admin/v1/models/{model}/labels/{label}",
-            put(traffic::set_label).delete(traffic::remove_label),
-        )
+    paths()
+        .into_iter()
+        .fold(Router::new(), |router, (path, _, methods)| router.route(path, methods))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(origin::check))
         .with_state(state)
 }
 
+/// Every path, what `GET /` says of it, and who answers.
+fn paths() -> [(&'static str, &'static str, MethodRouter<AdminState>); 11] {
+    [
+        ("/", "GET: this list", get(index)),
+        ("/livez", "GET: the process is up", get(health::live)),
+        ("/readyz", "GET: 200 when it takes traffic, else 503", get(health::ready)),
+        ("/metrics", "GET: Prometheus text", get(health::metrics)),
+        ("/openapi.json", "GET: all this for programs", get(openapi::show)),
+        ("/admin/v1/models", "GET: models, versions, states", get(models::list)),
+        ("/admin/v1/models/{model}", "GET", get(models::show)),
+        (
+            "/admin/v1/models/{model}/load",
+            "POST: looks into the repository again and loads what is there",
+            post(management::load),
+        ),
+        ("/admin/v1/models/{model}/unload", "POST", post(management::unload)),
+        (
+            "/admin/v1/models/{model}/weights",
+            "GET, PUT {\"weights\": {\"blue\": 90, \"2\": 10}}",
+            get(traffic::weights).put(traffic::set_weights),
+        ),
+        (
+            "/admin/v1/models/{model}/labels/{label}",
+            "PUT {\"version\": 2}, DELETE",
+            put(traffic::set_label).delete(traffic::remove_label),
+        ),
+    ]
+}
+
 async fn index() -> Json<Value> {
-    Json(json!({
-        "name": "tidegate admin API",
-        "paths": {
-            "/livez": "GET: the process is up",
-            "/readyz": "GET: 200 when it takes traffic, else 503",
-            "/metrics": "GET: Prometheus text",
-            "/admin/v1/models": "GET: models, versions, states",
-            "/admin/v1/models/{model}": "GET",
-            "/admin/v1/models/{model}/load": "POST: looks into the repository again and loads what is there",
-            "/admin/v1/models/{model}/unload": "POST",
-            "/admin/v1/models/{model}/weights": "GET, PUT {\"weights\": {\"blue\": 90, \"2\": 10}}",
-            "/admin/v1/models/{model}/labels/{label}": "PUT {\"version\": 2}, DELETE",
-        },
-    }))
+    let paths: Map<_, _> =
+        paths().into_iter().map(|(path, says, _)| (path.to_owned(), says.into())).collect();
+    Json(json!({ "name": "tidegate admin API", "paths": paths }))
 }
 
 async fn unknown_path(uri: Uri) -> Refusal {

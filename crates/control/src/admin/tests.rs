@@ -1,5 +1,6 @@
 //! The admin API as a client sees it: bytes over TCP.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -304,4 +305,27 @@ async fn a_request_that_never_ends_is_given_up() {
     // never end the read; whether it ends with an answer or a reset is the other side's affair.
     let _ = slow.read_to_end(&mut answer).await;
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_has_every_path_and_every_method_and_no_others() {
+    let api = Api::start().await;
+    let document = api.get("/openapi.json").await;
+    assert_eq!(document.header("content-type"), Some("application/json"));
+    let document = document.json();
+    assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+    let documented = document["paths"].as_object().expect("paths");
+    let listed = super::paths().map(|(path, ..)| path.to_owned());
+    assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), BTreeSet::from(listed));
+    for (path, item) in documented {
+        let path = path.replace("{model}", "digits").replace("{label}", "blue");
+        let allow = api.send("TRACE", &path, &[], "").await;
+        assert_eq!(allow.status, 405, "{path}");
+        let offered = allow.header("allow").expect("the methods").split(',');
+        let offered: BTreeSet<String> = offered.map(str::to_ascii_lowercase).collect();
+        let methods =
+            ["get", "put", "post", "delete"].into_iter().filter(|m| item.get(m).is_some());
+        let head = item.get("get").map(|_| "head");
+        assert_eq!(offered, methods.chain(head).map(str::to_owned).collect(), "{path}");
+    }
 }

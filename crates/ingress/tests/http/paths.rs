@@ -26,6 +26,16 @@ async fn health_is_told_with_code_and_body() {
 }
 
 #[tokio::test]
+async fn the_openapi_document_is_there_for_programs() {
+    let server = Server::echo().await;
+    let answer = server.get("/openapi.json").await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), "application/json");
+    assert!(answer.json()["paths"]["/v2/models/{model}/infer"]["post"].is_object());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn readiness_turns_false_while_loading() {
     for (triton_compat, code) in [(false, 503), (true, 400)] {
         let config = IngressConfig { triton_compat, ..IngressConfig::default() };

@@ -64,6 +64,7 @@ async fn loads_and_unloads_reach_the_control_plane_and_are_answered_without_a_bo
         server.post(UNLOAD, r#"{"parameters":{"unload_dependents":false}}"#).await,
     ] {
         assert_eq!((answer.status.as_u16(), answer.text()), (200, ""));
+        assert_eq!(answer.header("content-type"), "");
     }
     let with = |config: Option<&str>| LoadRequest { config: config.map(str::to_owned) };
     assert_eq!(
