@@ -38,8 +38,9 @@ def binary() -> Path:
 class Gateway:
     """One gateway process, from `start` to `stop`."""
 
-    def __init__(self, folder: Path, config: str):
+    def __init__(self, folder: Path, config: str, listeners: tuple[str, ...] = ("127.0.0.1:0",)):
         self.folder = folder
+        self.listeners = listeners
         self.log = folder / "gateway.log"
         self.config = folder / "tidegate.toml"
         self.config.write_text(config)
@@ -52,7 +53,8 @@ class Gateway:
         ports = self.folder / "ports.json"
         command = [
             *(str(binary()), "serve", "--config", str(self.config)),
-            *("--data-address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0", "--ports-file", str(ports)),
+            *("--data-address", ",".join(self.listeners), "--admin-address", "127.0.0.1:0"),
+            *("--ports-file", str(ports)),
         ]
         environment = {k: v for k, v in os.environ.items() if k not in FOREIGN_VARIABLES}
         with open(self.log, "wb") as log:
@@ -69,6 +71,10 @@ class Gateway:
             self._process.kill()
             self._process.wait()
             raise
+
+    def listening(self) -> list[str]:
+        """Every data listener, in the order in which they were given."""
+        return json.loads((self.folder / "ports.json").read_text())["listeners"]
 
     def stop(self) -> None:
         """Fails unless the gateway was still there and ends by itself when asked to."""
