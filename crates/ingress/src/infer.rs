@@ -176,7 +176,7 @@ impl<A: Admission> Ingress<A> {
         visit.request_bytes = body.len();
         if let Some(encoding) = entry.encoding {
             let sent = body.len();
-            body = self.inflate(encoding, body).await.map_err(failed)?;
+            body = self.inflate(encoding, body, self.config.max_body_size).await.map_err(failed)?;
             admitted.grow(body.len().saturating_sub(sent)).map_err(failed)?;
         }
         let paid = body.len();
@@ -215,8 +215,12 @@ impl<A: Admission> Ingress<A> {
     }
 
     /// Always aside: a small compressed body may hold a large one.
-    pub(crate) async fn inflate(&self, encoding: Encoding, body: Bytes) -> Result<Bytes, Error> {
-        let limit = self.config.max_body_size;
+    pub(crate) async fn inflate(
+        &self,
+        encoding: Encoding,
+        body: Bytes,
+        limit: usize,
+    ) -> Result<Bytes, Error> {
         self.pool.run_aside(move || encoding.inflate(&body, limit)).await?
     }
 
@@ -231,7 +235,7 @@ impl<A: Admission> Ingress<A> {
         let contract = format.contract();
         let memory = self.shared_memory.clone();
         self.pool
-            .run(body.len(), move || format.decode(&body, &signature, limits, regions(&memory)))
+            .run(body.len(), move || format.decode(&body, &signature, limits, &regions(&memory)))
             .await
             .map_err(|error| Failure::of(contract, error))?
             .map_err(|error| {
@@ -252,7 +256,7 @@ impl<A: Admission> Ingress<A> {
         let (model, version) = (admitted.model().clone(), admitted.version());
         let memory = self.shared_memory.clone();
         let encode = move || {
-            let encoded = form.encode(&model, version, &outputs, regions(&memory))?;
+            let encoded = form.encode(&model, version, &outputs, &regions(&memory))?;
             let is_worth_it = encoded.byte_size() >= WORTH_COMPRESSING;
             let Some(compression) = compression.filter(|_| is_worth_it) else {
                 return Ok((encoded, None));

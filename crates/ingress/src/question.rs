@@ -38,8 +38,7 @@ impl<A: Admission> Ingress<A> {
         let mut body = body::read(&mut exchange.body, declared, &bounds, &mut permit).await?;
         if let Some(encoding) = encoding {
             let sent = body.len();
-            let inflate = move || encoding.inflate(&body, max_bytes);
-            body = self.pool.run_aside(inflate).await.map_err(failed)?.map_err(failed)?;
+            body = self.inflate(encoding, body, max_bytes).await.map_err(failed)?;
             permit.grow(body.len().saturating_sub(sent)).map_err(failed)?;
         }
         let limits = JsonLimits { max_depth: self.config.max_json_depth };

@@ -177,7 +177,7 @@ impl<A: Admission> Ingress<A> {
             let encoding = terms.encoding.ok_or_else(|| {
                 Error::invalid("the message is compressed, and no grpc-encoding says how")
             })?;
-            bytes = self.inflate(encoding, bytes).await?;
+            bytes = self.inflate(encoding, bytes, self.config.max_body_size).await?;
             permit.grow(bytes.len().saturating_sub(paid))?;
             paid = paid.max(bytes.len());
         }
@@ -227,7 +227,7 @@ impl<A: Admission> Ingress<A> {
     ) -> Result<Answer> {
         let Load { opened, weight, paid } = load;
         let (within, memory) = (terms.within, self.shared_memory.clone());
-        let decode = move || opened.decode(within, regions(&memory));
+        let decode = move || opened.decode(within, &regions(&memory));
         let decoded = self.pool.run(weight, decode).await?.map_err(|error| {
             let (model, version) = (admitted.model(), admitted.version());
             Error::from(error).within(format_args!("model '{model}' version {version}"))

@@ -52,10 +52,7 @@ impl<A: Admission> Ingress<A> {
         };
         match (message.compressed, encoding) {
             (false, _) => Ok(message.bytes),
-            (true, Some(encoding)) => {
-                let bytes = message.bytes;
-                self.pool.run_aside(move || encoding.inflate(&bytes, LONGEST)).await?
-            }
+            (true, Some(encoding)) => self.inflate(encoding, message.bytes, LONGEST).await,
             (true, None) => {
                 Err(Error::invalid("the message is compressed, and no grpc-encoding says how"))
             }

@@ -9,6 +9,7 @@ mod file;
 mod over_http;
 mod questions;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -25,19 +26,23 @@ pub use questions::no_cuda_memory;
 const MOST_REGIONS: usize = 256;
 const LONGEST_NAME: usize = 256;
 
-/// What requests may read and write.
-pub fn regions(memory: &Option<Arc<SharedMemory>>) -> &dyn Regions {
-    match memory {
-        Some(memory) => &**memory,
-        None => &NoRegions,
-    }
+/// What one request may read and write.
+pub fn regions(memory: &Option<Arc<SharedMemory>>) -> RequestRegions<'_> {
+    let left = memory.as_ref().map_or(0, |memory| memory.max_bytes);
+    RequestRegions { memory: memory.as_deref(), left: Cell::new(left) }
+}
+
+/// The regions, and how much a request may still read of them: a short one could name a large region many times.
+pub struct RequestRegions<'m> {
+    memory: Option<&'m SharedMemory>,
+    left: Cell<usize>,
 }
 
 /// All regions that are registered.
 #[derive(Debug)]
 pub struct SharedMemory {
     directory: PathBuf,
-    /// What one request may read, as for bodies.
+    /// What one request may read in all, as for bodies.
     max_bytes: usize,
     regions: RwLock<BTreeMap<String, Arc<Region>>>,
 }
@@ -135,15 +140,30 @@ impl SharedMemory {
     }
 }
 
-impl Regions for SharedMemory {
+impl Regions for RequestRegions<'_> {
     fn read(&self, window: &Window) -> Result<Bytes> {
-        if window.byte_size > self.max_bytes {
+        let Some(memory) = self.memory else { return NoRegions.read(window) };
+        let left = self.left.get().checked_sub(window.byte_size).ok_or_else(|| {
             let message = format!(
-                "{} bytes in shared memory exceed the maximum of {} bytes",
-                window.byte_size, self.max_bytes
+                "a request's inputs in shared memory exceed the maximum of {} bytes",
+                memory.max_bytes
             );
-            return Err(Error::new(ErrorKind::TooLarge, message));
+            Error::new(ErrorKind::TooLarge, message)
+        })?;
+        self.left.set(left);
+        memory.read(window)
+    }
+
+    fn write(&self, window: &Window, bytes: &[u8]) -> Result<()> {
+        match self.memory {
+            Some(memory) => memory.write(window, bytes),
+            None => NoRegions.write(window, bytes),
         }
+    }
+}
+
+impl SharedMemory {
+    fn read(&self, window: &Window) -> Result<Bytes> {
         let region = self.region(window)?;
         let bytes = region.file.read(region.offset + window.offset, window.byte_size);
         bytes
@@ -256,16 +276,23 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end_to_regions_and_to_what_one_tensor_reads() {
+    fn there_is_an_end_to_regions_and_to_what_one_request_reads() {
         let (directory, memory) = memory();
         fs::write(directory.path().join("long"), vec![0; 2000]).unwrap();
         for number in 0..MOST_REGIONS {
             memory.register(region(&number.to_string(), "long", 0, 2000)).unwrap();
         }
         assert!(refusal(memory.register(region("r", "data", 0, 1))).contains("the most"));
-        let window = Window { region: "0".into(), offset: 0, byte_size: 1001 };
-        assert!(refusal(memory.read(&window)).contains("exceed the maximum of 1000 bytes"));
-        memory.unregister(None);
-        assert_eq!(memory.status(None).unwrap(), []);
+        let all = Arc::new(memory);
+        let memory = Some(Arc::clone(&all));
+        let one_request = regions(&memory);
+        let window = |byte_size| Window { region: "0".into(), offset: 0, byte_size };
+        assert_eq!(one_request.read(&window(600)).unwrap().len(), 600);
+        let refused = refusal(one_request.read(&window(401)));
+        assert!(refused.contains("exceed the maximum of 1000 bytes"), "{refused}");
+        assert!(one_request.read(&window(400)).is_ok());
+        assert!(regions(&memory).read(&window(1000)).is_ok(), "the next request has its own");
+        all.unregister(None);
+        assert_eq!(all.status(None).unwrap(), []);
     }
 }
