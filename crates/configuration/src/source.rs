@@ -42,11 +42,32 @@ impl Source<'_> {
     /// Every mistake that was found.
     pub fn read<T>(&self, compose: impl FnOnce(&Section<'_>) -> T) -> Result<T, Problems> {
         let read = self.file.map_or(Ok(String::new()), std::fs::read_to_string);
-        let text = read.as_deref().unwrap_or_default();
+        let read = read.as_deref().map_err(|error| format!("cannot be read: {error}"));
+        self.understand(read, compose)
+    }
+
+    /// The same of a text that was read from the file already.
+    ///
+    /// # Errors
+    /// Every mistake that was found.
+    pub fn read_text<T>(
+        &self,
+        text: &str,
+        compose: impl FnOnce(&Section<'_>) -> T,
+    ) -> Result<T, Problems> {
+        self.understand(Ok(text), compose)
+    }
+
+    fn understand<T>(
+        &self,
+        read: Result<&str, String>,
+        compose: impl FnOnce(&Section<'_>) -> T,
+    ) -> Result<T, Problems> {
+        let text = *read.as_ref().unwrap_or(&"");
         let problems = RefCell::default();
         let document = Document { file: self.file, text, overrides: self.overrides, problems };
         if let Err(error) = &read {
-            document.report(document.origin(None), "", format!("cannot be read: {error}"));
+            document.report(document.origin(None), "", error);
         }
         let (table, faults) = DeTable::parse_recoverable(text);
         for fault in &faults {

@@ -4,6 +4,7 @@
 //! answer. A change that was answered is on disk, and the next request is routed by it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use thiserror::Error;
 use tidegate_inference::{Label, ModelName, Version};
@@ -30,6 +31,12 @@ pub enum ChangeError {
         .0.name, .0.etag
     )]
     Stale(Box<ModelView>),
+    /// Operators have no say in it.
+    #[error(
+        "labels and weights of model '{model}' come from the file {}: change them there",
+        file.display()
+    )]
+    Declared { model: ModelName, file: PathBuf },
     #[error("nothing was changed: {0}")]
     NotSaved(#[from] StateError),
 }
@@ -114,6 +121,9 @@ impl ControlPlane {
         // Held to the end: only its holder changes labels and weights, so what was read stays true.
         let mut store = self.store();
         let old = self.view(name).ok_or_else(|| self.no_such_model(name))?;
+        if let Some(file) = &old.traffic_file {
+            return Err(ChangeError::Declared { model: old.name, file: file.clone() });
+        }
         if !condition.allows(&old.etag) {
             return Err(ChangeError::Stale(Box::new(old)));
         }

@@ -25,6 +25,8 @@ pub struct ControlConfig {
     pub repository: PathBuf,
     /// Where admin-set weights and labels are kept; its folder is made when missing.
     pub state_file: PathBuf,
+    /// A file that declares labels and weights; the gateway follows it and tells the control plane what it says.
+    pub traffic_file: Option<PathBuf>,
     /// The model of `POST /predict`; when absent and there is one model, that one.
     pub default_model: Option<ModelName>,
     /// What holds for every model, whatever else is said of it.

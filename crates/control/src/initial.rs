@@ -16,6 +16,7 @@ use crate::model_set::{CurrentSplit, Model, ModelSet, ModelVersion};
 use crate::source::{Folders, Source, own_config, retain_served};
 use crate::state_document::AdminSet;
 use crate::traffic::Traffic;
+use crate::traffic_file::TrafficFile;
 use crate::weights::{Weights, WeightsRequest, listed};
 use crate::{ControlConfig, ModelConfig, Repository, TritonConfig, VersionFolder};
 
@@ -53,6 +54,7 @@ pub fn model_set(
     Ok(ModelSet {
         default_model,
         models,
+        traffic_file: config.traffic_file.clone().map(TrafficFile::unread),
         first_pass_ended: false,
         stopping: false,
         leaving: Vec::new(),
@@ -128,8 +130,10 @@ pub fn model(
         let source = Source { folder: folder.clone(), config: Arc::clone(config) };
         waiting(source, platform)
     };
+    let configured = Traffic { labels: config.labels.clone(), weights };
     Model {
-        traffic: Traffic { labels: config.labels.clone(), weights },
+        traffic: configured.clone(),
+        configured,
         versions: folders.iter().map(|(n, folder)| (*n, waiting(folder))).collect(),
         split: CurrentSplit::default(),
     }

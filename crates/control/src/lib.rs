@@ -28,6 +28,7 @@ mod state_store;
 #[cfg(test)]
 mod testing;
 mod traffic;
+mod traffic_file;
 mod triton_config;
 mod warm_up;
 mod weights;
@@ -44,5 +45,6 @@ pub use repository::{Repository, RepositoryError, VersionFolder};
 pub use settings::{ModelSettings, Sharing};
 pub use state_document::DocumentError;
 pub use state_store::StateError;
+pub use traffic_file::{DeclaredSplit, DeclaredTraffic};
 pub use triton_config::TritonConfig;
 pub use weights::{Weights, WeightsRequest};

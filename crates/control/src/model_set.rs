@@ -2,6 +2,7 @@
 //! published table and each admin answer is a copy. Decides nothing and does no I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tidegate_backend::InstanceGroup;
@@ -12,11 +13,14 @@ use tidegate_router::{Lane, TrafficSplit, Weight};
 use crate::Etag;
 use crate::source::Source;
 use crate::traffic::Traffic;
+use crate::traffic_file::TrafficFile;
 use crate::weights::Weights;
 
 pub struct ModelSet {
     pub default_model: Option<ModelName>,
     pub models: BTreeMap<ModelName, Model>,
+    /// Where the gateway has one.
+    pub traffic_file: Option<TrafficFile>,
     /// Every version was tried once.
     pub first_pass_ended: bool,
     /// Shutdown has begun: what is still loading is not published any more.
@@ -27,6 +31,8 @@ pub struct ModelSet {
 
 pub struct Model {
     pub traffic: Traffic,
+    /// What it is where neither an operator nor a file says otherwise.
+    pub configured: Traffic,
     pub versions: BTreeMap<Version, ModelVersion>,
     pub split: CurrentSplit,
 }
@@ -91,6 +97,10 @@ pub struct ModelView {
     /// What the weights come to among the versions that are ready now. Empty: requests that name
     /// no version are refused.
     pub effective: BTreeMap<Version, u32>,
+    /// The file that its labels and weights come from, if they do.
+    pub traffic_file: Option<PathBuf>,
+    /// Why what the traffic file says now is not in force, whichever model it is about.
+    pub traffic_problem: Option<String>,
 }
 
 impl ModelSet {
@@ -102,6 +112,11 @@ impl ModelSet {
             etag: model.traffic.etag(),
             entry: model.entry(),
             effective: model.split.weights.iter().map(|(v, weight)| (*v, weight.get())).collect(),
+            traffic_file: self.traffic_file_of(name).map(Path::to_owned),
+            traffic_problem: self
+                .traffic_file
+                .as_ref()
+                .and_then(|file| file.problem().map(str::to_owned)),
         })
     }
 

@@ -116,9 +116,27 @@ impl ControlPlane {
         let triton = triton.map_err(|error| error.message().to_owned())?;
         let config = Arc::new(self.config.model_with(&model, triton));
         let new = self.new_model(&model, &config, &found)?;
-        let labels = Some(wanted.labels.clone());
+        let labels = self.labels_for(&model, &wanted.labels)?;
         let left_out = Folders::new();
         Ok(Plan { model, found, left_out, wanted: chosen, config, labels, new })
+    }
+
+    /// `None`: they are a file's to say, and it says nothing else.
+    fn labels_for(
+        &self,
+        model: &ModelName,
+        wanted: &BTreeMap<Label, Version>,
+    ) -> Result<Option<BTreeMap<Label, Version>>, String> {
+        let models = self.models();
+        let file = models.traffic_file.as_ref();
+        let Some((file, declared)) = file.and_then(|file| Some((file, file.of(model)?))) else {
+            return Ok(Some(wanted.clone()));
+        };
+        if wanted.is_empty() || *wanted == declared.labels {
+            return Ok(None);
+        }
+        let file = file.path.display();
+        Err(format!("its labels come from the file {file}: change them there"))
     }
 
     fn folder(&self, model: &ModelName) -> PathBuf {
@@ -150,6 +168,10 @@ impl ControlPlane {
         }
         if let Some(set) = self.store().models().get(name) {
             model.apply(name, set);
+        }
+        let models = self.models();
+        if let Some(declared) = models.traffic_file.as_ref().and_then(|file| file.of(name)) {
+            model.traffic = declared.clone();
         }
         Ok(Some(model))
     }

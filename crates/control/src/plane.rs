@@ -19,7 +19,8 @@ use tokio::sync::Semaphore;
 use crate::model_set::ModelSet;
 use crate::state_store::StateStore;
 use crate::{
-    ControlConfig, ModelView, Repository, RepositoryError, StateError, initial, management,
+    ControlConfig, DeclaredTraffic, ModelView, Repository, RepositoryError, StateError, initial,
+    management,
 };
 
 pub struct ControlPlane {
@@ -95,6 +96,19 @@ impl ControlPlane {
         models.map(drop).map_err(ControlError::Config)
     }
 
+    /// Whether what a traffic file says could be put in force on the repository as it is.
+    ///
+    /// # Errors
+    /// As [`ControlPlane::check`], and what the file names that is not there.
+    pub fn check_traffic(
+        config: &ControlConfig,
+        said: &DeclaredTraffic,
+    ) -> Result<(), ControlError> {
+        let repository = Repository::scan(&config.repository)?;
+        let models = initial::model_set(config, &repository, "").map_err(ControlError::Config)?;
+        models.resolved(said).map(drop).map_err(|problem| ControlError::Config(vec![problem]))
+    }
+
     /// Every model as of now, by name.
     pub fn views(&self) -> Vec<ModelView> {
         let models = self.models();
@@ -103,6 +117,11 @@ impl ControlPlane {
 
     pub fn view(&self, model: &str) -> Option<ModelView> {
         self.models().view(model)
+    }
+
+    /// Why no traffic is taken, if none is.
+    pub fn why_not_ready(&self) -> Option<String> {
+        self.models().why_not_ready()
     }
 
     /// A pass of loading. After a panic in the one before, versions say how far it came.

@@ -13,27 +13,60 @@ use tidegate_router::{ModelRoute, RouteTable, TrafficSplit, Weight};
 use crate::model_set::{CurrentSplit, Model, ModelSet};
 use crate::weights::Weights;
 
+/// Of the versions that have failed, so many are named where nothing can be served.
+const FAILURES_TOLD: usize = 5;
+
 impl ModelSet {
     pub fn route_table(&mut self) -> RouteTable {
+        let withheld = self.waits_for_traffic_file();
         let routes =
-            self.models.iter_mut().map(|(name, model)| (name.clone(), model.route())).collect();
+            self.models.iter_mut().map(|(name, model)| (name.clone(), model.route(withheld)));
+        let routes = routes.collect();
         RouteTable { catalog: Arc::new(self.catalog()), routes }
     }
 
     fn catalog(&self) -> Catalog {
         Catalog {
-            ready: self.is_ready(),
+            ready: self.why_not_ready().is_none(),
             default_model: self.default_model.clone(),
             models: self.models.iter().map(|(name, model)| (name.clone(), model.entry())).collect(),
         }
     }
 
-    /// Every version was tried and one at least can be served. A version that failed does not hold the
-    /// gateway back: its state says so, and restarting the process would not mend it.
-    fn is_ready(&self) -> bool {
-        self.first_pass_ended
-            && !self.stopping
-            && self.models.values().any(|model| model.ready().next().is_some())
+    /// Every version was tried and one at least can be served, and it is known how traffic is split. A version that
+    /// failed does not hold the gateway back: its state says so, and restarting the process would not mend it.
+    pub fn why_not_ready(&self) -> Option<String> {
+        if self.stopping {
+            return Some("the gateway is stopping".to_owned());
+        }
+        if !self.first_pass_ended {
+            return Some("models are loading".to_owned());
+        }
+        if let Some(file) = self.traffic_file.as_ref().filter(|file| !file.was_in_force()) {
+            let problem = file.problem().unwrap_or("it was not read yet");
+            let path = file.path.display();
+            return Some(format!("the traffic file {path} cannot be put in force: {problem}"));
+        }
+        let is_served = self.models.values().any(|model| model.ready().next().is_some());
+        (!is_served).then(|| self.why_none_is_ready())
+    }
+
+    fn why_none_is_ready(&self) -> String {
+        let versions = self.models.iter().flat_map(|(name, model)| {
+            model.versions.iter().map(move |(number, version)| (name, number, &version.entry))
+        });
+        let failed = versions.filter(|(_, _, entry)| entry.state == VersionState::Failed);
+        let failed: Vec<String> = failed
+            .take(FAILURES_TOLD)
+            .map(|(name, number, entry)| {
+                let reason = entry.reason.as_deref().unwrap_or("no reason is known");
+                format!("{name} version {number} has failed: {reason}")
+            })
+            .collect();
+        if failed.is_empty() {
+            return "no version of any model is loaded".to_owned();
+        }
+        format!("no version can be served: {}", failed.join("; "))
     }
 }
 
@@ -45,8 +78,13 @@ impl Model {
             .map(|(number, _)| *number)
     }
 
-    fn route(&mut self) -> ModelRoute {
-        let effective = effective(self.traffic.weights.as_ref(), self.ready());
+    /// `withheld`: how traffic is split is not known yet, so nobody gets any.
+    fn route(&mut self, withheld: bool) -> ModelRoute {
+        let effective = if withheld {
+            BTreeMap::new()
+        } else {
+            effective(self.traffic.weights.as_ref(), self.ready())
+        };
         self.split.become_split_of(effective);
         let lanes = self
             .versions

@@ -101,6 +101,7 @@ impl Site {
         let config = ControlConfig {
             repository: folder.path().join("repository"),
             state_file: folder.path().join("state/control.json"),
+            traffic_file: None,
             default_model: None,
             overrides: ModelSettings::default(),
             defaults: ModelSettings::default(),

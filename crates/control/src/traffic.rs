@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tidegate_inference::{Label, Version};
 
 use crate::Etag;
-use crate::weights::Weights;
+use crate::weights::{Weights, listed};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -18,6 +18,14 @@ pub struct Traffic {
 }
 
 impl Traffic {
+    /// Labels and weights for a log line.
+    pub fn shown(&self) -> (String, String) {
+        let labels = self.labels.iter().map(|(label, version)| format!("{label}={version}"));
+        let weights = self.weights.iter().flat_map(Weights::iter);
+        let weights = weights.map(|(version, weight)| format!("{version}={}", weight.get()));
+        (listed(labels), listed(weights))
+    }
+
     /// A hash of the content: stable over restarts, the same on every replica that agrees, and the
     /// same again when a change was undone.
     pub fn etag(&self) -> Etag {

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Overrides, Problems};
 use crate::serve;
+use crate::traffic;
 use crate::weights::{self, Weights};
 
 /// A dynamic-batching inference gateway for ONNX models.
@@ -62,7 +63,10 @@ pub fn main() -> ExitCode {
             Err(problems) => complain(2, problems),
         },
         Command::CheckConfig(source) => match source.read() {
-            Ok(config) => print(&config.to_string()),
+            Ok(config) => match traffic::check(&config.control) {
+                Ok(()) => print(&config.to_string()),
+                Err(problem) => complain(2, problem),
+            },
             Err(problems) => complain(2, problems),
         },
         Command::Weights(asked) => match weights::run(&asked) {

@@ -25,6 +25,7 @@ use tidegate_router::Limits;
 use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
 
 use model::Models;
+pub(crate) use model::named_splits;
 pub use overrides::Overrides;
 pub(crate) use summary::Listed;
 use value::{Span, Written};
@@ -61,6 +62,7 @@ impl Config {
             control: ControlConfig {
                 repository,
                 state_file: state.join("state.json"),
+                traffic_file: None,
                 default_model: None,
                 overrides: ModelSettings::default(),
                 defaults: ModelSettings::default(),
@@ -109,6 +111,7 @@ fn compose(root: &Section<'_>) -> Config {
     let (repository, default_model) = read_repository(root.section("repository"));
     let mut config = Config::new(repository, &state);
     config.control.default_model = default_model;
+    config.control.traffic_file = read_traffic(root.section("traffic"));
     read_addresses(root, &mut config);
     read_limits(root.section("limits"), &mut config);
     read_process(root, &mut config);
@@ -121,6 +124,13 @@ fn compose(root: &Section<'_>) -> Config {
 
 fn read_state(section: Section<'_>) -> PathBuf {
     let path = section.path("path").unwrap_or_else(|| section.beside_file("tidegate-state"));
+    section.unknown_keys();
+    path
+}
+
+/// Whether it can be read is found out when it is followed.
+fn read_traffic(section: Section<'_>) -> Option<PathBuf> {
+    let path = section.path("path");
     section.unknown_keys();
     path
 }

@@ -11,16 +11,18 @@ use std::thread;
 use thiserror::Error;
 use tidegate_backend::Backend;
 use tidegate_batcher::burst;
-use tidegate_control::{AdminServer, ControlError, ControlPlane};
+use tidegate_control::{AdminServer, ControlConfig, ControlError, ControlPlane};
 use tidegate_inference::{Admission, Management};
 use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_router::Router;
-use tidegate_telemetry::{AccessLog, Telemetry};
+use tidegate_telemetry::{AccessLog, GatewayView, Telemetry};
 use tokio::net::TcpListener;
 
 use crate::config::Listed;
+use crate::every::Every;
 use crate::running::{Parts, Running};
-use crate::{Config, running};
+use crate::traffic::TrafficFile;
+use crate::{Config, running, traffic};
 
 #[derive(Debug)]
 pub struct Gateway;
@@ -60,10 +62,18 @@ impl Gateway {
             IoThreads::start(config.worker_threads, bursts()).map_err(StartError::Threads)?;
         let drain = Drain::new();
         let admin_server = AdminServer::new(Arc::clone(&control), Arc::clone(&telemetry), {
-            let (drain, router) = (drain.clone(), Arc::clone(&router));
-            move || !drain.is_draining() && router.catalog().ready
+            let (drain, control) = (drain.clone(), Arc::clone(&control));
+            move || {
+                let draining = drain.is_draining().then(|| "the gateway is draining".to_owned());
+                draining.or_else(|| control.why_not_ready())
+            }
         });
         let catalogs = Arc::clone(&router);
+        let (catalogs_of, drain_of) = (Arc::clone(&router), drain.clone());
+        telemetry.watch_gateway(move || GatewayView {
+            ready: !drain_of.is_draining() && catalogs_of.catalog().ready,
+            rows_in_flight: catalogs_of.rows_in_flight(),
+        });
         let access_log = AccessLog::new(config.access);
         let management: Arc<dyn Management> = Arc::<ControlPlane>::clone(&control);
         let ingress =
@@ -75,6 +85,7 @@ impl Gateway {
                 move || load(&control, &catalogs, &drain)
             })
             .map_err(StartError::Loader)?;
+        let followers = follow(&config.control, &control).map_err(StartError::Loader)?;
         let admin_leaves = Drain::new();
         let running = Running::new(Parts {
             listeners,
@@ -88,6 +99,7 @@ impl Gateway {
             ),
             control,
             loader,
+            followers,
             drain,
             admin_leaves,
             grace_period: config.grace_period,
@@ -101,6 +113,17 @@ impl Gateway {
 /// Requests that a thread reads in one round ring for their workers when the round is over.
 fn bursts() -> Rounds {
     Rounds { begin: Arc::new(burst::postpone), end: burst::ring }
+}
+
+/// What may change while it serves.
+fn follow(config: &ControlConfig, control: &Arc<ControlPlane>) -> io::Result<Vec<Every>> {
+    let mut followers = Vec::new();
+    if let Some(path) = &config.traffic_file {
+        let (mut file, control) = (TrafficFile::at(path.clone()), Arc::clone(control));
+        let look = move || file.look(&control);
+        followers.push(Every::start("tidegate-traffic", traffic::PAUSE, look)?);
+    }
+    Ok(followers)
 }
 
 /// Tries every version, and tells how that ended.

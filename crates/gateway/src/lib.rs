@@ -6,11 +6,13 @@
 mod admin_client;
 pub mod cli;
 mod config;
+mod every;
 mod gateway;
 mod ports_file;
 mod running;
 mod serve;
 mod signals;
+mod traffic;
 mod weights;
 
 pub use config::{Config, Origin, Override, Overrides, Problem, Problems};

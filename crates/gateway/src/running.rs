@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use crate::every::Every;
 use tidegate_control::{AdminServer, ControlPlane};
 use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener};
 use tidegate_router::Router;
@@ -37,6 +38,8 @@ pub(crate) struct Parts {
     pub admin_server: JoinHandle<()>,
     pub control: Arc<ControlPlane>,
     pub loader: thread::JoinHandle<()>,
+    /// What is looked at again and again.
+    pub followers: Vec<Every>,
     /// The gateway is leaving.
     pub drain: Drain,
     /// The admin port is leaving, which is later.
@@ -96,12 +99,15 @@ impl Running {
     /// Drains, then joins the workers, which may take a few seconds more for what is inside the engine.
     pub async fn stop(mut self) -> Stopped {
         let answered = self.drain().await;
-        let Parts { mut admin_server, control, loader, .. } = self.parts;
+        let Parts { mut admin_server, control, loader, followers, .. } = self.parts;
+        let followers: Vec<_> = followers.into_iter().map(Every::stop).collect();
         let workers = tokio::task::spawn_blocking(move || {
             let stuck = control.shutdown();
-            // It ends by itself once shutdown was announced, after the version it is loading. A panic
+            // They end by themselves once shutdown was announced, after the version they are loading. A panic
             // in there was reported when it happened.
-            let _ = loader.join();
+            for thread in followers.into_iter().chain([loader]) {
+                let _ = thread.join();
+            }
             stuck
         });
         let stuck = timeout(LAST_RUN, workers).await;

@@ -58,6 +58,10 @@ impl InFlight {
         self.requests.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn rows(&self) -> usize {
+        self.rows.load(Ordering::Relaxed)
+    }
+
     /// # Errors
     /// [`ErrorKind::Overloaded`], or [`ErrorKind::TooLarge`] for what could never enter.
     pub(crate) fn permit(self: &Arc<Self>, bytes: usize) -> Result<Permit> {

@@ -39,6 +39,11 @@ impl Router {
     pub fn in_flight(&self) -> usize {
         self.in_flight.requests()
     }
+
+    /// Rows of the requests that hold a permit, as far as they are known.
+    pub fn rows_in_flight(&self) -> usize {
+        self.in_flight.rows()
+    }
 }
 
 impl Admission for Router {

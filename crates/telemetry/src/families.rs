@@ -39,6 +39,8 @@ impl ModelLabels {
 /// One label from a fixed set of words.
 pub type Word = [(&'static str, &'static str); 1];
 pub type Refusal = [(&'static str, &'static str); 2];
+/// Of what is there once, or not at all: its series begins when it is first set.
+pub type NoLabels = [(&'static str, &'static str); 0];
 pub type SecondsGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 macro_rules! families {
@@ -150,6 +152,20 @@ families! {
     version_state: PerModelAndWord<Gauge> = Family::default(), "tidegate_version_state";
     /// 1 when a version runs one request at a time because its rows cannot share a batch
     version_unbatched: PerModel<Gauge> = Family::default(), "tidegate_version_unbatched";
+    /// 1 when what the traffic file says now is in force, 0 when it could not be applied
+    traffic_file_valid: Family<NoLabels, Gauge> = Family::default(), "tidegate_traffic_file_valid";
+    /// When what the traffic file says was put in force, in seconds since 1970
+    traffic_file_applied: Family<NoLabels, SecondsGauge> = Family::default(), "tidegate_traffic_file_applied_timestamp_seconds";
+    /// Loads of a version that failed
+    load_failures: PerModel<Counter> = Family::default(), "tidegate_load_failures";
+    /// Looks at the repository that failed
+    scan_failures: Counter = Counter::default(), "tidegate_repository_scan_failures";
+    /// When the repository was last looked at without a failure, in seconds since 1970
+    last_scan: SecondsGauge = SecondsGauge::default(), "tidegate_repository_last_scan_timestamp_seconds";
+    /// Rows admitted and not yet answered, over all models
+    rows_in_flight: Gauge = Gauge::default(), "tidegate_rows_in_flight";
+    /// 1 when the gateway takes traffic
+    ready: Gauge = Gauge::default(), "tidegate_ready";
     /// Always 1; the label tells the version of the gateway
     build_info: Family<Word, Gauge> = Family::default(), "tidegate_build_info";
     /// Number of successful inference requests

@@ -28,4 +28,4 @@ pub use log_level::LogLevel;
 pub use logging::{LogConfig, LogFilter, init_logging};
 pub use model::{ModelMetrics, QueueView};
 pub use shed::Shed;
-pub use telemetry::Telemetry;
+pub use telemetry::{GatewayView, Telemetry};

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::registry::Registry;
 use tidegate_inference::{Entrypoint, ErrorKind, ModelName, Statistics, Version, VersionState};
@@ -22,6 +22,14 @@ pub struct Telemetry {
     /// Where it can be looked at.
     machine: Option<Machine>,
     models: Mutex<HashMap<(ModelName, Version), Arc<ModelMetrics>>>,
+    gateway: OnceLock<Box<dyn Fn() -> GatewayView + Send + Sync>>,
+}
+
+/// The gateway as a whole, at a scrape.
+#[derive(Clone, Copy, Debug)]
+pub struct GatewayView {
+    pub ready: bool,
+    pub rows_in_flight: usize,
 }
 
 impl Telemetry {
@@ -31,7 +39,8 @@ impl Telemetry {
         families.register(&mut registry);
         families.build_info.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let machine = Machine::look(&mut registry);
-        Arc::new(Self { registry, families, machine, models: Mutex::default() })
+        let (models, gateway) = (Mutex::default(), OnceLock::new());
+        Arc::new(Self { registry, families, machine, models, gateway })
     }
 
     /// The handles of one version; the same ones for the same pair.
@@ -90,6 +99,35 @@ impl Telemetry {
         self.families.tf_warmup_latency.get_or_create(&labels).observe_duration(took);
     }
 
+    /// What the traffic file says is in force.
+    pub fn traffic_file_applied(&self, now: SystemTime) {
+        self.families.traffic_file_valid.get_or_create(&[]).set(1);
+        self.families.traffic_file_applied.get_or_create(&[]).set(unix_seconds(now));
+    }
+
+    /// What it says now is not.
+    pub fn traffic_file_refused(&self) {
+        self.families.traffic_file_valid.get_or_create(&[]).set(0);
+    }
+
+    pub fn load_failed(&self, model: &ModelName, version: Version) {
+        self.families.load_failures.get_or_create(&ModelLabels::new(model, version)).inc();
+    }
+
+    pub fn repository_scanned(&self, now: SystemTime) {
+        self.families.last_scan.set(unix_seconds(now));
+    }
+
+    pub fn repository_scan_failed(&self) {
+        self.families.scan_failures.inc();
+    }
+
+    /// What is only known when somebody asks is asked at each scrape.
+    pub fn watch_gateway(&self, look: impl Fn() -> GatewayView + Send + Sync + 'static) {
+        // Set once, when the gateway is put together; a second one would be of the same gateway.
+        let _ = self.gateway.set(Box::new(look));
+    }
+
     pub fn connections(&self) -> &ConnectionMetrics {
         &self.families.connections
     }
@@ -99,11 +137,21 @@ impl Telemetry {
         for metrics in self.models.lock().unwrap_or_else(PoisonError::into_inner).values() {
             metrics.refresh();
         }
+        if let Some(look) = self.gateway.get() {
+            let GatewayView { ready, rows_in_flight } = look();
+            self.families.ready.set(i64::from(ready));
+            self.families.rows_in_flight.set(rows_in_flight.try_into().unwrap_or(i64::MAX));
+        }
         if let Some(machine) = &self.machine {
             machine.refresh();
         }
         exposition::encode(&self.registry).expect("writing into a String does not fail")
     }
+}
+
+/// A clock before 1970 is as good as none.
+fn unix_seconds(now: SystemTime) -> f64 {
+    now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 impl fmt::Debug for Telemetry {

@@ -26,6 +26,8 @@ pub fn model(view: &ModelView) -> Value {
         "etag": view.etag.as_str(),
         "labels": label_members(view),
         "weights": weight_members(view),
+        "traffic_file": view.traffic_file,
+        "traffic_problem": view.traffic_problem,
         "versions": versions,
     })
 }

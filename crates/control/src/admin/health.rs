@@ -14,9 +14,13 @@ pub async fn live() -> Json<Value> {
 }
 
 pub async fn ready(State(state): State<AdminState>) -> (StatusCode, Json<Value>) {
-    let ready = (state.readiness)();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ready })))
+    match (state.readiness)() {
+        None => (StatusCode::OK, Json(json!({ "ready": true }))),
+        Some(reason) => {
+            let body = json!({ "ready": false, "reason": reason });
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
 }
 
 pub async fn metrics(State(state): State<AdminState>) -> impl IntoResponse {

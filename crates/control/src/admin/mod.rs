@@ -35,19 +35,21 @@ pub struct AdminServer {
     state: AdminState,
 }
 
+type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 #[derive(Clone)]
 struct AdminState {
     control: Arc<ControlPlane>,
     telemetry: Arc<Telemetry>,
-    readiness: Arc<dyn Fn() -> bool + Send + Sync>,
+    readiness: Readiness,
 }
 
 impl AdminServer {
-    /// `readiness` is asked at each `/readyz`.
+    /// `readiness` is asked at each `/readyz`: why no traffic is taken, if none is.
     pub fn new(
         control: Arc<ControlPlane>,
         telemetry: Arc<Telemetry>,
-        readiness: impl Fn() -> bool + Send + Sync + 'static,
+        readiness: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
         Self { state: AdminState { control, telemetry, readiness: Arc::new(readiness) } }
     }

@@ -58,6 +58,7 @@ impl From<ChangeError> for Refusal {
                 current: Some(document::traffic(&current)),
                 ..Self::new(StatusCode::PRECONDITION_FAILED, message)
             },
+            ChangeError::Declared { .. } => Self::new(StatusCode::CONFLICT, message),
             ChangeError::NotSaved(_) => Self::internal(message),
         }
     }

@@ -59,7 +59,7 @@ impl Api {
         let ready = Arc::new(AtomicBool::new(true));
         let readiness = {
             let ready = Arc::clone(&ready);
-            move || ready.load(Ordering::Relaxed)
+            move || (!ready.load(Ordering::Relaxed)).then(|| "as the test says".to_owned())
         };
         let server =
             AdminServer::new(Arc::clone(&opened.plane), Arc::clone(&opened.telemetry), readiness);
@@ -277,7 +277,10 @@ async fn probes_and_the_scrape_answer() {
     assert_eq!(api.get("/readyz").await.status, 200);
     api.ready.store(false, Ordering::Relaxed);
     let ready = api.get("/readyz").await;
-    assert_eq!((ready.status, ready.json()), (503, json!({"ready": false})));
+    assert_eq!(
+        (ready.status, ready.json()),
+        (503, json!({"ready": false, "reason": "as the test says"}))
+    );
     let metrics = api.get("/metrics").await;
     assert_eq!(metrics.header("content-type"), Some(tidegate_telemetry::CONTENT_TYPE));
     assert!(metrics.body.contains("tidegate_route_weight{"), "{}", metrics.body);

@@ -41,17 +41,42 @@ impl Models {
     }
 }
 
+type Labels = BTreeMap<Label, Version>;
+type Weights = BTreeMap<Target, u32>;
+
+/// Labels and weights by model, where nothing else is said of a model: in the traffic file.
+pub fn named_splits(models: &Section<'_>) -> Vec<(ModelName, Option<Labels>, Option<Weights>)> {
+    let sections = models.named_sections().into_iter();
+    sections
+        .map(|(Written(name), section)| {
+            let (labels, weights) = split(&section);
+            check_weights(
+                labels.as_ref().unwrap_or(&Labels::new()),
+                weights.as_ref().unwrap_or(&Weights::new()),
+                &section,
+            );
+            section.unknown_keys();
+            (name, labels, weights)
+        })
+        .collect()
+}
+
+fn split(section: &Section<'_>) -> (Option<Labels>, Option<Weights>) {
+    let labels: Option<Vec<(Written<Label>, Written<Version>)>> = section.pairs("labels");
+    let weights: Option<Vec<(Written<Target>, Share)>> = section.pairs("weights");
+    let labels = labels.map(|labels| labels.into_iter().map(|(label, to)| (label.0, to.0)));
+    let weights =
+        weights.map(|weights| weights.into_iter().map(|(to, Share(weight))| (to.0, weight)));
+    (labels.map(Iterator::collect), weights.map(Iterator::collect))
+}
+
 fn settings(section: &Section<'_>) -> ModelSettings {
     let count = |key| section.value(key).map(|Count(count)| count);
     let span = |key| section.value(key).map(|Span(span)| span);
-    let labels: Option<Vec<(Written<Label>, Written<Version>)>> = section.pairs("labels");
-    let weights: Option<Vec<(Written<Target>, Share)>> = section.pairs("weights");
+    let (labels, weights) = split(section);
     ModelSettings {
-        labels: labels
-            .map(|labels| labels.into_iter().map(|(label, to)| (label.0, to.0)).collect()),
-        weights: weights.map(|weights| {
-            weights.into_iter().map(|(Written(to), Share(weight))| (to, weight)).collect()
-        }),
+        labels,
+        weights,
         sharing: None,
         batch_size: count("batch_size"),
         max_batch_size: count("max_batch_size"),
@@ -70,7 +95,7 @@ fn check(said: &ModelSettings, section: &Section<'_>, longest: Duration) {
     let config = said.clone().complete();
     check_batching(&config, section);
     check_times(&config, section, longest);
-    check_weights(&config, section);
+    check_weights(&config.labels, &config.weights, section);
 }
 
 fn check_batching(config: &ModelConfig, section: &Section<'_>) {
@@ -99,15 +124,15 @@ fn check_times(config: &ModelConfig, section: &Section<'_>, longest: Duration) {
     }
 }
 
-fn check_weights(config: &ModelConfig, section: &Section<'_>) {
-    for target in config.weights.keys() {
+fn check_weights(labels: &Labels, weights: &Weights, section: &Section<'_>) {
+    for target in weights.keys() {
         if let Target::Label(label) = target
-            && !config.labels.contains_key(label)
+            && !labels.contains_key(label)
         {
             section.mistake("weights", format!("expected one of the labels, got '{label}'"));
         }
     }
-    if !config.weights.is_empty() && config.weights.values().all(|weight| *weight == 0) {
+    if !weights.is_empty() && weights.values().all(|weight| *weight == 0) {
         section.mistake("weights", "expected at least one weight above 0");
     }
 }

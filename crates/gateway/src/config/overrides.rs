@@ -14,7 +14,7 @@ struct Entry {
     help: &'static str,
 }
 
-const ENTRIES: [Entry; 14] = [
+const ENTRIES: [Entry; 15] = [
     Entry {
         flag: "model-repository",
         variable: "MODEL_BASE_PATH",
@@ -28,6 +28,13 @@ const ENTRIES: [Entry; 14] = [
         key: "repository.default_model",
         value: "MODEL",
         help: "The model of POST /predict",
+    },
+    Entry {
+        flag: "traffic",
+        variable: "TIDEGATE_TRAFFIC",
+        key: "traffic.path",
+        value: "FILE",
+        help: "Labels and weights (TOML); followed while serving",
     },
     Entry {
         flag: "data-address",

@@ -15,6 +15,9 @@ impl fmt::Display for Config {
             Some(model) => writeln!(f, "  default model {model}")?,
             None => writeln!(f, "  default model (the only one, if there is one)")?,
         }
+        if let Some(file) = &self.control.traffic_file {
+            writeln!(f, "  traffic       {}", file.display())?;
+        }
         writeln!(f, "  data          {}", Listed(&self.data))?;
         writeln!(f, "  admin         {}", self.admin_address)?;
         writeln!(f, "  state         {}", self.control.state_file.display())?;
