@@ -55,8 +55,9 @@ fn no_arrow_between_the_crates_goes_back_up_the_path() {
             "crates/router" => &["inference", "batcher", "telemetry"],
             "crates/backend" => &["inference", "batcher", "proto", "telemetry"],
             "crates/backend-ort" => &["inference", "batcher", "backend"],
+            "crates/repository" => &["inference"],
             "crates/control" => {
-                &["inference", "proto", "router", "batcher", "backend", "telemetry"]
+                &["inference", "proto", "repository", "router", "batcher", "backend", "telemetry"]
             }
             "crates/gateway" => &[
                 "backend",
@@ -67,6 +68,7 @@ fn no_arrow_between_the_crates_goes_back_up_the_path() {
                 "inference",
                 "ingress",
                 "proto",
+                "repository",
                 "router",
                 "telemetry",
             ],

@@ -9,7 +9,6 @@ mod change;
 mod config;
 mod cores;
 mod describe;
-mod durable_file;
 mod etag;
 mod initial;
 mod lifecycle;

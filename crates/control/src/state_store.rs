@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use tidegate_inference::ModelName;
+use tidegate_repository::durable_file;
 
-use crate::durable_file;
 use crate::state_document::{self, AdminSet, DocumentError};
 
 #[derive(Debug, Error)]

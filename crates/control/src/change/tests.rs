@@ -68,7 +68,8 @@ fn a_change_that_cannot_be_saved_is_not_made() {
     let site = Site::new(&["digits/1", "digits/2"]);
     let opened = site.loaded();
     let before = opened.plane.view("digits").unwrap().etag;
-    fs::create_dir(crate::durable_file::beside(&site.config.state_file, ".tmp")).unwrap();
+    fs::create_dir(tidegate_repository::durable_file::beside(&site.config.state_file, ".tmp"))
+        .unwrap();
     let error = set(&opened, r#"{"weights": {"1": 7}}"#).unwrap_err();
     assert!(error.to_string().starts_with("nothing was changed: state file"), "{error}");
     assert_eq!(opened.effective("digits"), [(2, 1)]);
