@@ -179,14 +179,17 @@ impl ControlPlane {
 
     fn put_in_force(&self, old: &ModelView, new: NewTraffic) -> ModelView {
         let mut models = self.models();
-        let traffic: &mut Traffic =
-            &mut models.models.get_mut(&old.name).expect("models are never removed").traffic;
+        let traffic: &mut Traffic = &mut models
+            .models
+            .get_mut(&old.name)
+            .expect("a model goes under the store's lock")
+            .traffic;
         match new {
             NewTraffic::Labels(labels) => traffic.labels = labels,
             NewTraffic::Weights(weights) => traffic.weights = Some(weights),
         }
         self.publish(&mut models);
-        models.view(old.name.as_str()).expect("models are never removed")
+        models.view(old.name.as_str()).expect("a model goes under the store's lock")
     }
 
     pub(crate) fn no_such_model(&self, name: &str) -> ChangeError {

@@ -23,6 +23,8 @@ use crate::{ModelSettings, TritonConfig};
 pub struct ControlConfig {
     /// `<repository>/<model>/<version>/model.onnx`.
     pub repository: PathBuf,
+    /// Start with a repository that holds no model, and with names of models that it does not hold: they come later.
+    pub allow_empty: bool,
     /// Where admin-set weights and labels are kept; its folder is made when missing.
     pub state_file: PathBuf,
     /// A file that declares labels and weights; the gateway follows it and tells the control plane what it says.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tidegate_inference::{BatchingStatus, ModelName, Version, VersionEntry, VersionState};
 use tracing::warn;
 
-use crate::model_set::{CurrentSplit, Model, ModelSet, ModelVersion};
+use crate::model_set::{CurrentSplit, Model, ModelSet, ModelVersion, Wish};
 use crate::source::{Folders, Source, own_config, retain_served};
 use crate::state_document::AdminSet;
 use crate::traffic::Traffic;
@@ -28,7 +28,9 @@ pub fn model_set(
     platform: &'static str,
 ) -> Result<ModelSet, Vec<String>> {
     let mut faults = Vec::new();
-    for name in config.models.keys().filter(|name| !repository.models.contains_key(name.as_str())) {
+    let missing = |name: &&ModelName| !repository.models.contains_key(name.as_str());
+    // Into a repository that may be empty, models come later.
+    for name in config.models.keys().filter(missing).filter(|_| !config.allow_empty) {
         faults.push(format!("models.{name}: {}", no_such_model(repository)));
     }
     let models = repository
@@ -55,6 +57,7 @@ pub fn model_set(
         default_model,
         models,
         traffic_file: config.traffic_file.clone().map(TrafficFile::unread),
+        only_listed: false,
         first_pass_ended: false,
         stopping: false,
         leaving: Vec::new(),
@@ -67,7 +70,7 @@ fn default_model(
     faults: &mut Vec<String>,
 ) -> Option<ModelName> {
     match &config.default_model {
-        Some(name) if !repository.models.contains_key(name.as_str()) => {
+        Some(name) if !config.allow_empty && !repository.models.contains_key(name.as_str()) => {
             faults.push(format!("default model '{name}': {}", no_such_model(repository)));
             None
         }
@@ -91,7 +94,7 @@ fn triton_config(
     });
     taken_in.unwrap_or_else(|error| {
         for folder in folders.values_mut() {
-            folder.file = Err(error.message().to_owned());
+            folder.files = Err(error.message().to_owned());
         }
         None
     })
@@ -136,6 +139,7 @@ pub fn model(
         configured,
         versions: folders.iter().map(|(n, folder)| (*n, waiting(folder))).collect(),
         split: CurrentSplit::default(),
+        wish: Wish::All,
     }
 }
 
@@ -160,7 +164,7 @@ pub fn waiting(source: Source, platform: &'static str) -> ModelVersion {
         description: None,
         warnings: source.warnings(),
     };
-    ModelVersion { source, entry, running: None }
+    ModelVersion { source, entry, attempt: None, running: None }
 }
 
 impl ModelSet {

@@ -17,6 +17,7 @@ use tidegate_inference::{
 use tracing::{info, warn};
 
 use crate::load::{self, Prepared};
+use crate::manifest::check_files;
 use crate::model_set::{ModelSet, Running};
 use crate::source::Source;
 use crate::{ControlPlane, ModelConfig, VersionFolder};
@@ -47,6 +48,7 @@ impl ControlPlane {
             // Its state says how it went.
             let _ = self.load_version(&model, version, source);
         }
+        self.follow_manifests();
         let mut models = self.models();
         models.first_pass_ended = true;
         self.publish(&mut models);
@@ -74,12 +76,14 @@ impl ControlPlane {
         self.begin(model, version)?;
         let started = Instant::now();
         let Source { folder, config } = &source;
-        let outcome = match &folder.file {
+        let outcome = match &folder.files {
             Err(fault) => Err(LoadError::new(fault.clone())),
-            Ok(_) => self.prepare(folder, config).and_then(|prepared| {
-                self.telemetry.warmed_up(&folder.path, prepared.warmed_up_in);
-                self.start(model, version, config, prepared)
-            }),
+            Ok(_) => check_files(version, folder)
+                .and_then(|()| self.prepare(folder, config))
+                .and_then(|prepared| {
+                    self.telemetry.warmed_up(&folder.path, prepared.warmed_up_in);
+                    self.start(model, version, config, prepared)
+                }),
         };
         match outcome {
             Ok((running, facts)) => {
@@ -172,6 +176,7 @@ impl ControlPlane {
         self.telemetry.set_unbatched(model, version, unbatched);
         let replaced = known.running.replace(running);
         known.is_of(source);
+        known.attempt = None;
         known.entry.signature = Some(signature);
         known.entry.batching = batching;
         known.entry.description = Some(description);
@@ -189,7 +194,9 @@ impl ControlPlane {
         error: &LoadError,
     ) {
         let mut models = self.models();
+        self.telemetry.load_failed(model, version);
         let Some(known) = models.version_mut(model, version) else { return };
+        known.has_failed(&source);
         if known.entry.state == VersionState::Ready {
             warn!(%model, version = version.get(), %error, "not replaced: what was loaded before serves on");
             let reason = format!(

@@ -16,7 +16,9 @@ use tracing::{error, info};
 
 use crate::ControlPlane;
 use crate::lifecycle::NotLoaded;
+use crate::model_set::{ModelVersion, Wish};
 use crate::plan::{Plan, shown};
+use crate::source::Source;
 
 #[cfg(test)]
 mod tests;
@@ -71,7 +73,7 @@ impl ControlPlane {
         let _pass = self.pass();
         self.refuse_when_stopping()?;
         let sent = request.config.as_deref();
-        let mut plans = [self.plan_load(name, sent)?];
+        let mut plans = [Plan { wish: Some(Wish::All), ..self.plan_load(name, sent)? }];
         info!(model = name, with_config = sent.is_some(), "asked to load");
         let loaded = self.carry_in(&mut plans);
         if loaded.is_err() {
@@ -90,6 +92,7 @@ impl ControlPlane {
             return Err(Error::new(ErrorKind::UnknownModel, message));
         };
         info!(%model, "asked to unload");
+        self.leave_alone(|name| *name == model);
         self.withdraw(&loaded.map(|version| (model.clone(), version)).collect::<Vec<_>>());
         Ok(())
     }
@@ -107,16 +110,36 @@ impl ControlPlane {
             Error::internal("the labels could not be saved: nothing was unloaded, no label moved")
         })?;
         self.carry_out(&plans);
+        self.leave_alone(|name| plans.iter().all(|plan| plan.model != *name));
+        self.models().only_listed = true;
         self.withdraw(&self.unlisted(&plans));
         Ok(())
     }
 
-    fn refuse_when_stopping(&self) -> Result<()> {
+    /// Nothing is asked for of these models any more.
+    fn leave_alone(&self, of: impl Fn(&ModelName) -> bool) {
+        for (_, model) in self.models().models.iter_mut().filter(|(name, _)| of(name)) {
+            model.wish = Wish::Nothing;
+        }
+    }
+
+    pub(crate) fn refuse_when_stopping(&self) -> Result<()> {
         if self.models().stopping { Err(stopping()) } else { Ok(()) }
     }
 
-    /// Loads all that is due. Tries the others too when one fails.
+    /// Loads all that is wanted and does not run from what there is now.
     fn carry_in(&self, plans: &mut [Plan]) -> Result<()> {
+        self.carry_in_where(plans, |known, source| {
+            known.entry.state != VersionState::Ready || known.source != *source
+        })
+    }
+
+    /// Loads all that is due. Tries the others too when one fails.
+    pub(crate) fn carry_in_where(
+        &self,
+        plans: &mut [Plan],
+        is_due: impl Fn(&ModelVersion, &Source) -> bool,
+    ) -> Result<()> {
         let mut models = self.models();
         for plan in &mut *plans {
             plan.announce(&mut models, self.backend.platform());
@@ -125,7 +148,7 @@ impl ControlPlane {
         drop(models);
         let mut faults = Vec::new();
         for plan in plans {
-            let due = plan.due(&self.models());
+            let due = plan.due(&self.models(), &is_due);
             for (version, source) in due {
                 match self.load_version(&plan.model, version, source) {
                     Ok(()) => {}
@@ -141,7 +164,7 @@ impl ControlPlane {
     }
 
     /// Unloads what is not wanted, and forgets what is not there any more.
-    fn carry_out(&self, plans: &[Plan]) {
+    pub(crate) fn carry_out(&self, plans: &[Plan]) {
         let unwanted = |plan: &Plan| {
             let versions = plan.unwanted(&self.models());
             versions.into_iter().map(|version| (plan.model.clone(), version)).collect::<Vec<_>>()

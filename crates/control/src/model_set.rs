@@ -4,16 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use tidegate_backend::InstanceGroup;
 use tidegate_batcher::Queue;
-use tidegate_inference::{ModelEntry, ModelName, Version, VersionEntry};
+use tidegate_inference::{ModelEntry, ModelName, Version, VersionEntry, VersionPolicy};
 use tidegate_router::{Lane, TrafficSplit, Weight};
 
 use crate::Etag;
 use crate::source::Source;
 use crate::traffic::Traffic;
 use crate::traffic_file::TrafficFile;
+use crate::watch::Attempt;
 use crate::weights::Weights;
 
 pub struct ModelSet {
@@ -21,6 +23,8 @@ pub struct ModelSet {
     pub models: BTreeMap<ModelName, Model>,
     /// Where the gateway has one.
     pub traffic_file: Option<TrafficFile>,
+    /// Models that come are left alone: what is to be served was listed.
+    pub only_listed: bool,
     /// Every version was tried once.
     pub first_pass_ended: bool,
     /// Shutdown has begun: what is still loading is not published any more.
@@ -35,12 +39,27 @@ pub struct Model {
     pub configured: Traffic,
     pub versions: BTreeMap<Version, ModelVersion>,
     pub split: CurrentSplit,
+    pub wish: Wish,
+}
+
+/// What was last asked for of a model. The watch keeps to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Wish {
+    /// Whatever its folder holds and its own configuration wants served.
+    #[default]
+    All,
+    /// These, by a reload.
+    Chosen(VersionPolicy),
+    /// It was unloaded.
+    Nothing,
 }
 
 pub struct ModelVersion {
     /// As it was when the version was loaded, or tried.
     pub source: Source,
     pub entry: VersionEntry,
+    /// Its last load, when that failed.
+    pub attempt: Option<Attempt>,
     /// There while it is ready, or would be if its runs did not fail.
     pub running: Option<Running>,
 }
@@ -60,6 +79,13 @@ pub struct CurrentSplit {
 }
 
 impl ModelVersion {
+    /// It could not be loaded from this.
+    pub fn has_failed(&mut self, source: &Source) {
+        let before = self.attempt.take().filter(|attempt| attempt.source == *source);
+        let failures = before.map_or(0, |attempt| attempt.failures) + 1;
+        self.attempt = Some(Attempt { source: source.clone(), failures, at: Instant::now() });
+    }
+
     /// What it is from now on, or cannot be, comes of this.
     pub fn is_of(&mut self, source: Source) {
         self.entry.warnings = source.warnings();
@@ -121,7 +147,7 @@ impl ModelSet {
     }
 
     /// `None` once it was removed. Models and versions come and go in passes of loading only, so whoever
-    /// holds `loading` may rely on what it has seen; models are never removed.
+    /// holds `loading` may rely on what it has seen; and models go only under the store's lock.
     pub fn version_mut(
         &mut self,
         model: &ModelName,

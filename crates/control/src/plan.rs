@@ -10,7 +10,7 @@ use tidegate_inference::{
 };
 use tracing::error;
 
-use crate::model_set::{Model, ModelSet};
+use crate::model_set::{Model, ModelSet, ModelVersion, Wish};
 use crate::source::{Folders, Source, own_config, retain_served};
 use crate::weights::listed;
 use crate::{ControlPlane, ModelConfig, Repository, VersionFolder, initial};
@@ -30,6 +30,8 @@ pub struct Plan {
     pub config: Arc<ModelConfig>,
     /// All its labels, where those are part of the wish.
     pub labels: Option<BTreeMap<Label, Version>>,
+    /// What is asked for of it from now on, where that is another thing.
+    pub wish: Option<Wish>,
     /// What the model starts from when it was not known before.
     pub new: Option<Model>,
 }
@@ -42,13 +44,46 @@ impl ControlPlane {
     /// [`ErrorKind::UnknownModel`] when nothing is there; [`ErrorKind::InvalidArgument`] when the configuration cannot
     /// be used.
     pub(crate) fn plan_load(&self, name: &str, sent: Option<&str>) -> Result<Plan> {
-        let failed = |why: &str| format!("failed to load '{}', {why}", shown(name));
         let no_such = || {
-            let message = failed("no such model in the model repository");
+            let message = format!("failed to load '{}', {}", shown(name), no_such_model());
             Error::new(ErrorKind::UnknownModel, message)
         };
         let model = ModelName::new(name).map_err(|_| no_such())?;
-        let mut found = self.look(&model)?.ok_or_else(no_such)?;
+        let found = self.look(&model)?.ok_or_else(no_such)?;
+        self.plan_all(model, found, sent)
+    }
+
+    /// What the watch is to make of a model in whose folder these versions were seen. `None`: nothing, because of what
+    /// was asked for before.
+    ///
+    /// # Errors
+    /// As `plan_load`.
+    pub(crate) fn plan_seen(&self, name: &ModelName, found: Folders) -> Result<Option<Plan>> {
+        let models = self.models();
+        let wish = match models.models.get(name) {
+            Some(model) => model.wish.clone(),
+            None if models.only_listed => Wish::Nothing,
+            None => Wish::All,
+        };
+        drop(models);
+        let chosen = match wish {
+            // What was unloaded stays so, and is forgotten when it has gone.
+            Wish::Nothing if !found.is_empty() => return Ok(None),
+            Wish::Nothing | Wish::All => None,
+            Wish::Chosen(policy) => Some(policy.select(&found.keys().copied().collect())),
+        };
+        if found.is_empty() && !self.models().models.contains_key(name) {
+            return Ok(None);
+        }
+        let mut plan = self.plan_all(name.clone(), found, None)?;
+        if let Some(chosen) = chosen {
+            plan.wanted.retain(|version| chosen.contains(version));
+        }
+        Ok(Some(plan))
+    }
+
+    fn plan_all(&self, model: ModelName, mut found: Folders, sent: Option<&str>) -> Result<Plan> {
+        let failed = |why: &str| format!("failed to load '{model}', {why}");
         let refused = |error: Error| Error::invalid(failed(error.message()));
         let triton = own_config(&model, &self.folder(&model), sent).map_err(refused)?;
         let left_out = retain_served(triton.as_deref(), &mut found).map_err(refused)?;
@@ -56,7 +91,7 @@ impl ControlPlane {
         let new = self.new_model(&model, &config, &found);
         let new = new.map_err(|why| Error::invalid(failed(&why)))?;
         let wanted = found.keys().copied().collect();
-        Ok(Plan { model, found, left_out, wanted, config, labels: None, new })
+        Ok(Plan { model, found, left_out, wanted, config, labels: None, wish: None, new })
     }
 
     /// # Errors
@@ -106,7 +141,7 @@ impl ControlPlane {
                     "label '{label}' names version {version}, the versions to be served are {chosen}"
                 ));
             }
-            if let Some(Err(fault)) = found.get(version).map(|folder| &folder.file) {
+            if let Some(Err(fault)) = found.get(version).map(|folder| &folder.files) {
                 return Err(format!(
                     "label '{label}' names version {version}, which cannot be served: {fault}"
                 ));
@@ -118,7 +153,8 @@ impl ControlPlane {
         let new = self.new_model(&model, &config, &found)?;
         let labels = self.labels_for(&model, &wanted.labels)?;
         let left_out = Folders::new();
-        Ok(Plan { model, found, left_out, wanted: chosen, config, labels, new })
+        let wish = Some(Wish::Chosen(wanted.versions.clone()));
+        Ok(Plan { model, found, left_out, wanted: chosen, config, labels, wish, new })
     }
 
     /// `None`: they are a file's to say, and it says nothing else.
@@ -184,10 +220,16 @@ impl Plan {
 
     /// Enters what was not known, and says of what will be loaded that it waits.
     pub fn announce(&mut self, models: &mut ModelSet, platform: &'static str) {
+        if models.models.is_empty() {
+            models.default_model.get_or_insert_with(|| self.model.clone());
+        }
         let new = self.new.take();
         let model = models.models.entry(self.model.clone()).or_insert_with(|| {
             new.expect("a model that is unknown has something to start from, see new_model")
         });
+        if let Some(wish) = self.wish.take() {
+            model.wish = wish;
+        }
         for (number, folder) in &self.found {
             let wanted = self.wanted.contains(number);
             let source = self.source(folder);
@@ -208,18 +250,22 @@ impl Plan {
         }
     }
 
-    /// Wanted, and not running from what there is now.
-    pub fn due(&self, models: &ModelSet) -> Vec<(Version, Source)> {
+    /// Wanted, and such that it is to be loaded from what there is now.
+    pub fn due(
+        &self,
+        models: &ModelSet,
+        is_due: impl Fn(&ModelVersion, &Source) -> bool,
+    ) -> Vec<(Version, Source)> {
         let known = models.models.get(&self.model).map(|model| &model.versions);
-        let runs = |version: &Version, source: &Source| {
-            known.and_then(|versions| versions.get(version)).is_some_and(|known| {
-                known.entry.state == VersionState::Ready && known.source == *source
-            })
+        let is_due = |version: &Version, source: &Source| {
+            known
+                .and_then(|versions| versions.get(version))
+                .is_some_and(|known| is_due(known, source))
         };
         let wanted = self.found.iter().filter(|(version, _)| self.wanted.contains(version));
         wanted
             .map(|(version, folder)| (*version, self.source(folder)))
-            .filter(|(version, source)| !runs(version, source))
+            .filter(|(version, source)| is_due(version, source))
             .collect()
     }
 

@@ -63,7 +63,7 @@ impl ControlPlane {
         router: Arc<Router>,
         telemetry: Arc<Telemetry>,
     ) -> Result<Arc<Self>, ControlError> {
-        let repository = Repository::scan(&config.repository)?;
+        let repository = repository(config)?;
         let mut models = initial::model_set(config, &repository, backend.platform())
             .map_err(ControlError::Config)?;
         let store = StateStore::open(&config.state_file)?;
@@ -91,7 +91,7 @@ impl ControlPlane {
     /// # Errors
     /// When the repository cannot be used, or does not hold what the configuration names.
     pub fn check(config: &ControlConfig) -> Result<(), ControlError> {
-        let repository = Repository::scan(&config.repository)?;
+        let repository = repository(config)?;
         let models = initial::model_set(config, &repository, "");
         models.map(drop).map_err(ControlError::Config)
     }
@@ -104,7 +104,7 @@ impl ControlPlane {
         config: &ControlConfig,
         said: &DeclaredTraffic,
     ) -> Result<(), ControlError> {
-        let repository = Repository::scan(&config.repository)?;
+        let repository = repository(config)?;
         let models = initial::model_set(config, &repository, "").map_err(ControlError::Config)?;
         models.resolved(said).map(drop).map_err(|problem| ControlError::Config(vec![problem]))
     }
@@ -148,6 +148,14 @@ impl ControlPlane {
                 self.telemetry.set_version_state(name, *version, known.entry.state);
             }
         }
+    }
+}
+
+fn repository(config: &ControlConfig) -> Result<Repository, RepositoryError> {
+    if config.allow_empty {
+        Repository::scan_empty(&config.repository)
+    } else {
+        Repository::scan(&config.repository)
     }
 }
 

@@ -6,42 +6,33 @@
 //! that holds no model is a version all the same, a faulty one: whoever copied it there half wants
 //! to hear of it.
 //!
-//! Looked at as a whole at start, and again at one model whenever that is to be loaded.
+//! Looked at as a whole at start and by the watch, and at one model whenever that is to be loaded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use thiserror::Error;
 use tidegate_inference::{ModelName, Version};
-use tracing::{debug, warn};
+use tracing::warn;
 
+use crate::source::Folders;
+use crate::version_files::{MODEL_FILE, VersionFiles};
 use crate::weights::listed;
-
-const MODEL_FILE: &str = "model.onnx";
 
 #[derive(Debug)]
 pub struct Repository {
     pub path: PathBuf,
     /// Each with at least one version.
-    pub models: BTreeMap<ModelName, BTreeMap<Version, VersionFolder>>,
+    pub models: BTreeMap<ModelName, Folders>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionFolder {
     pub path: PathBuf,
-    /// Why it cannot even be tried, or else what its model file looked like.
-    pub file: Result<ModelFile, String>,
-}
-
-/// By what a changed model file is known. Looked at before the file is read: one that is changed in between
-/// is loaded once more for nothing, and never missed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelFile {
-    length: u64,
-    modified: Option<SystemTime>,
+    /// Why it cannot even be tried, or else what it is made of.
+    pub files: Result<VersionFiles, String>,
 }
 
 #[derive(Debug, Error)]
@@ -55,39 +46,79 @@ pub enum RepositoryError {
     Empty { path: PathBuf, hint: &'static str },
 }
 
+/// All of the repository at one moment.
+#[derive(Debug, Default)]
+pub struct RepositoryLook {
+    /// Each with at least one version.
+    pub models: BTreeMap<ModelName, Folders>,
+    /// Their folders are there and cannot be read, so nothing is known of their versions.
+    pub unreadable: BTreeSet<ModelName>,
+    /// What was left out, and why, a sentence each.
+    pub ignored: Vec<String>,
+}
+
 impl Repository {
     /// # Errors
     /// When the folder cannot be read or holds no model. A model folder that cannot be read, or
     /// without versions, is left out with a warning.
     pub fn scan(path: &Path) -> Result<Self, RepositoryError> {
-        let folders = subfolders(path)
-            .map_err(|error| RepositoryError::Unreadable { path: path.to_owned(), error })?;
-        let models: BTreeMap<_, _> = folders.iter().filter_map(scan_model).collect();
-        if models.is_empty() {
-            let is_a_model = folders.iter().any(|folder| folder.name.parse::<Version>().is_ok());
-            let hint = if is_a_model {
-                "; this folder holds versions, so it is a model itself: name its parent"
-            } else {
-                ""
-            };
-            return Err(RepositoryError::Empty { path: path.to_owned(), hint });
+        let found = Self::look(path)?;
+        found.ignored.iter().for_each(|ignored| warn!("{ignored}"));
+        if found.models.is_empty() {
+            return Err(Self::empty(path));
         }
-        Ok(Self { path: path.to_owned(), models })
+        Ok(Self { path: path.to_owned(), models: found.models })
+    }
+
+    /// As `scan`, of a repository into which models may come later.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn scan_empty(path: &Path) -> Result<Self, RepositoryError> {
+        match Self::scan(path) {
+            Err(error @ RepositoryError::Empty { .. }) => {
+                warn!(%error, "not ready until a model comes");
+                Ok(Self { path: path.to_owned(), models: BTreeMap::new() })
+            }
+            other => other,
+        }
+    }
+
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn look(path: &Path) -> Result<RepositoryLook, RepositoryError> {
+        let mut found = RepositoryLook::default();
+        let folders = subfolders(path, &mut found.ignored)
+            .map_err(|error| RepositoryError::Unreadable { path: path.to_owned(), error })?;
+        for folder in folders {
+            found.take_in(&folder);
+        }
+        Ok(found)
+    }
+
+    fn empty(path: &Path) -> RepositoryError {
+        let folders = subfolders(path, &mut Vec::new()).unwrap_or_default();
+        let is_a_model = folders.iter().any(|folder| folder.name.parse::<Version>().is_ok());
+        let hint = if is_a_model {
+            "; this folder holds versions, so it is a model itself: name its parent"
+        } else {
+            ""
+        };
+        RepositoryError::Empty { path: path.to_owned(), hint }
     }
 
     /// One model's versions as they are now. `None`: it has no folder, or one without versions.
     ///
     /// # Errors
     /// When its folder cannot be read.
-    pub fn versions_of(
-        repository: &Path,
-        model: &ModelName,
-    ) -> io::Result<Option<BTreeMap<Version, VersionFolder>>> {
+    pub fn versions_of(repository: &Path, model: &ModelName) -> io::Result<Option<Folders>> {
         let folder = repository.join(model.as_str());
         if !folder.is_dir() {
             return Ok(None);
         }
-        let versions = scan_versions(subfolders(&folder)?);
+        let mut ignored = Vec::new();
+        let versions = versions_in(subfolders(&folder, &mut ignored)?, &mut ignored);
+        ignored.iter().for_each(|ignored| warn!("{ignored}"));
         Ok(Some(versions).filter(|versions| !versions.is_empty()))
     }
 
@@ -97,18 +128,44 @@ impl Repository {
     }
 }
 
+impl RepositoryLook {
+    fn take_in(&mut self, folder: &Subfolder) {
+        let path = folder.path.display();
+        let name = match ModelName::new(&folder.name) {
+            Ok(name) => name,
+            Err(error) => return self.ignored.push(format!("{path}: ignored: {error}")),
+        };
+        match subfolders(&folder.path, &mut self.ignored) {
+            Ok(subfolders) => {
+                let versions = versions_in(subfolders, &mut self.ignored);
+                if versions.is_empty() {
+                    let why = "it has no version folders (1, 2, ...)";
+                    self.ignored.push(format!("{path}: model folder ignored: {why}"));
+                } else {
+                    self.models.insert(name, versions);
+                }
+            }
+            Err(error) => {
+                let why = "it cannot be read";
+                self.ignored.push(format!("{path}: model folder ignored: {why}: {error}"));
+                self.unreadable.insert(name);
+            }
+        }
+    }
+}
+
 struct Subfolder {
     name: String,
     path: PathBuf,
 }
 
 /// Folders and links to folders, by name. Hidden ones and files are none of ours.
-fn subfolders(path: &Path) -> io::Result<Vec<Subfolder>> {
+fn subfolders(path: &Path, ignored: &mut Vec<String>) -> io::Result<Vec<Subfolder>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else {
-            warn!(path = %path.display(), "ignored: its name is not UTF-8");
+            ignored.push(format!("{}: ignored: its name is not UTF-8", path.display()));
             continue;
         };
         if name.starts_with('.') {
@@ -116,9 +173,10 @@ fn subfolders(path: &Path) -> io::Result<Vec<Subfolder>> {
         }
         match fs::metadata(&path) {
             Ok(metadata) if metadata.is_dir() => found.push(Subfolder { name, path }),
-            Ok(_) => debug!(path = %path.display(), "ignored: not a folder"),
+            Ok(_) => {}
             Err(error) => {
-                warn!(path = %path.display(), %error, "ignored: a broken link, or unreadable");
+                let why = "a broken link, or unreadable";
+                ignored.push(format!("{}: ignored: {why}: {error}", path.display()));
             }
         }
     }
@@ -126,64 +184,20 @@ fn subfolders(path: &Path) -> io::Result<Vec<Subfolder>> {
     Ok(found)
 }
 
-fn scan_model(folder: &Subfolder) -> Option<(ModelName, BTreeMap<Version, VersionFolder>)> {
-    let path = folder.path.display();
-    let name = match ModelName::new(&folder.name) {
-        Ok(name) => name,
-        Err(error) => {
-            warn!(%path, %error, "model folder ignored");
-            return None;
-        }
-    };
-    let versions = match subfolders(&folder.path) {
-        Ok(subfolders) => scan_versions(subfolders),
-        Err(error) => {
-            warn!(%path, %error, "model folder ignored: it cannot be read");
-            return None;
-        }
-    };
-    if versions.is_empty() {
-        warn!(%path, "model folder ignored: it has no version folders (1, 2, ...)");
-        return None;
-    }
-    Some((name, versions))
-}
-
-fn scan_versions(folders: Vec<Subfolder>) -> BTreeMap<Version, VersionFolder> {
-    let mut versions: BTreeMap<Version, VersionFolder> = BTreeMap::new();
+/// Version folders are positive integers, and others none of ours.
+fn versions_in(folders: Vec<Subfolder>, ignored: &mut Vec<String>) -> Folders {
+    let mut versions = Folders::new();
     for Subfolder { name, path } in folders {
-        let Ok(version) = name.parse::<Version>() else {
-            debug!(path = %path.display(), "ignored: version folders are positive integers");
-            continue;
-        };
+        let Ok(version) = name.parse::<Version>() else { continue };
         if let Some(first) = versions.get(&version) {
-            warn!(
-                path = %path.display(),
-                "ignored: {} is version {version} already",
-                first.path.display()
-            );
+            let (path, first) = (path.display(), first.path.display());
+            ignored.push(format!("{path}: ignored: {first} is version {version} already"));
             continue;
         }
-        let file = model_file(&path);
-        versions.insert(version, VersionFolder { path, file });
+        let files = VersionFiles::look(&path);
+        versions.insert(version, VersionFolder { path, files });
     }
     versions
-}
-
-/// # Errors
-/// Why there is none.
-fn model_file(version_folder: &Path) -> Result<ModelFile, String> {
-    let path = version_folder.join(MODEL_FILE);
-    match fs::metadata(&path) {
-        Ok(metadata) if metadata.is_file() => {
-            Ok(ModelFile { length: metadata.len(), modified: metadata.modified().ok() })
-        }
-        Ok(_) => Err(format!("{} is not a file", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(format!("no {MODEL_FILE} in {}", version_folder.display()))
-        }
-        Err(error) => Err(format!("{} cannot be read: {error}", path.display())),
-    }
 }
 
 #[cfg(test)]
@@ -231,7 +245,7 @@ mod tests {
     fn a_version_without_its_model_file_is_found_and_faulty() {
         let root = tree(&["m/1/model.onnx", "m/2/", "m/3/model.onnx/"]);
         let found = Repository::scan(root.path()).unwrap();
-        let fault = |number| found.models["m"][&Version::new(number).unwrap()].file.clone().err();
+        let fault = |number| found.models["m"][&Version::new(number).unwrap()].files.clone().err();
         assert_eq!(fault(1), None);
         assert_eq!(
             fault(2),

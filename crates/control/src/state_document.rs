@@ -2,10 +2,12 @@
 //! guess. Unknown fields are refused for the same reason: the next save would lose them.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tidegate_inference::{Label, ModelName, Version};
+use tidegate_repository::Timestamp;
 use tidegate_router::Weight;
 
 use crate::weights::Weights;
@@ -17,6 +19,15 @@ const SCHEMA: u64 = 1;
 pub struct AdminSet {
     pub labels: Option<BTreeMap<Label, Version>>,
     pub weights: Option<Weights>,
+    pub followed: Followed,
+}
+
+/// Which of the manifest's words were followed already, each by the time at which it was written: labels and weights
+/// that were set since then hold over them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    pub active: Option<Timestamp>,
+    pub labels: BTreeMap<Label, Timestamp>,
 }
 
 #[derive(Debug, Error)]
@@ -48,6 +59,15 @@ struct ModelDocument {
     labels: Option<BTreeMap<String, u64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     weights: Option<BTreeMap<u64, u32>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    followed: Option<FollowedDocument>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct FollowedDocument {
+    active: Option<String>,
+    labels: BTreeMap<String, String>,
 }
 
 pub fn write(models: &BTreeMap<ModelName, AdminSet>) -> Vec<u8> {
@@ -65,6 +85,15 @@ fn written(set: &AdminSet) -> ModelDocument {
         }),
         weights: set.weights.as_ref().map(|weights| {
             weights.iter().map(|(version, weight)| (version.get(), weight.get())).collect()
+        }),
+        followed: (set.followed != Followed::default()).then(|| FollowedDocument {
+            active: set.followed.active.map(|since| since.to_string()),
+            labels: set
+                .followed
+                .labels
+                .iter()
+                .map(|(label, since)| (label.to_string(), since.to_string()))
+                .collect(),
         }),
     }
 }
@@ -110,7 +139,22 @@ fn checked(model: &ModelDocument) -> Result<AdminSet, String> {
             .collect::<Result<Vec<_>, String>>()?;
         Weights::new(weights)
     });
-    Ok(AdminSet { labels: labels.transpose()?, weights: weights.transpose()? })
+    let followed = model.followed.as_ref().map_or(Ok(Followed::default()), checked_followed)?;
+    Ok(AdminSet { labels: labels.transpose()?, weights: weights.transpose()?, followed })
+}
+
+fn checked_followed(document: &FollowedDocument) -> Result<Followed, String> {
+    let labels = document.labels.iter().map(|(label, since)| {
+        let label = Label::new(label).map_err(|error| error.to_string())?;
+        Ok((label, checked_time(since)?))
+    });
+    let labels = labels.collect::<Result<_, String>>()?;
+    let active = document.active.as_deref().map(checked_time).transpose()?;
+    Ok(Followed { active, labels })
+}
+
+fn checked_time(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|error: <Timestamp as FromStr>::Err| error.to_string())
 }
 
 fn checked_version(number: u64) -> Result<Version, String> {
@@ -135,8 +179,16 @@ mod tests {
             1..5,
         );
         let weights = weights.prop_map(|weights| Weights::new(weights).unwrap());
-        (option::of(labels), option::of(weights))
-            .prop_map(|(labels, weights)| AdminSet { labels, weights })
+        let stamp = any::<u64>().prop_map(|nanos| {
+            let (seconds, nanos) = (nanos % 4_000_000_000, nanos % 1_000_000_000);
+            let day = 1 + seconds % 28;
+            format!("2026-02-{day:02}T01:02:03.{nanos:09}Z").parse::<Timestamp>().unwrap()
+        });
+        let label = "[a-z]{1,12}".prop_map(|text| Label::new(&text).unwrap());
+        let followed = (option::of(stamp.clone()), btree_map(label, stamp, 0..3))
+            .prop_map(|(active, labels)| Followed { active, labels });
+        (option::of(labels), option::of(weights), followed)
+            .prop_map(|(labels, weights, followed)| AdminSet { labels, weights, followed })
     }
 
     proptest! {

@@ -110,6 +110,7 @@ mod tests {
         AdminSet {
             labels: Some([(label("blue"), version(1))].into()),
             weights: Some(Weights::new([(version(1), Weight::new(90).unwrap())]).unwrap()),
+            ..AdminSet::default()
         }
     }
 

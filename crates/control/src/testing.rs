@@ -102,6 +102,7 @@ impl Site {
             repository: folder.path().join("repository"),
             state_file: folder.path().join("state/control.json"),
             traffic_file: None,
+            allow_empty: false,
             default_model: None,
             overrides: ModelSettings::default(),
             defaults: ModelSettings::default(),

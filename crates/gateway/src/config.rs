@@ -18,7 +18,6 @@ use std::time::Duration;
 use tidegate_configuration::{Count, Section, Size, Source};
 pub use tidegate_configuration::{Origin, Override, Problem, Problems};
 use tidegate_control::{ControlConfig, ControlError, ControlPlane, ModelSettings};
-use tidegate_inference::ModelName;
 use tidegate_ingress::{IngressConfig, IoThreads, ListenAddress};
 use tidegate_proto::JsonLimits;
 use tidegate_router::Limits;
@@ -40,6 +39,8 @@ pub struct Config {
     pub data: Vec<ListenAddress>,
     pub admin_address: SocketAddr,
     pub control: ControlConfig,
+    /// How long to wait between two looks at the repository; without it, it is looked at when asked to.
+    pub poll_interval: Option<Duration>,
     pub ingress: IngressConfig,
     pub limits: Limits,
     pub log: LogConfig,
@@ -61,6 +62,7 @@ impl Config {
             admin_address: loopback(8502),
             control: ControlConfig {
                 repository,
+                allow_empty: false,
                 state_file: state.join("state.json"),
                 traffic_file: None,
                 default_model: None,
@@ -68,6 +70,7 @@ impl Config {
                 defaults: ModelSettings::default(),
                 models: BTreeMap::new(),
             },
+            poll_interval: Some(Duration::from_secs(2)),
             ingress: IngressConfig::default(),
             limits: Limits::default(),
             log: LogConfig { filter: LogFilter::default() },
@@ -108,9 +111,9 @@ fn missing_in_repository(config: &ControlConfig) -> Vec<Problem> {
 /// problems before it looks at the result.
 fn compose(root: &Section<'_>) -> Config {
     let state = read_state(root.section("state"));
-    let (repository, default_model) = read_repository(root.section("repository"));
-    let mut config = Config::new(repository, &state);
-    config.control.default_model = default_model;
+    let section = root.section("repository");
+    let mut config = Config::new(read_repository(&section), &state);
+    read_how_models_come(section, &mut config);
     config.control.traffic_file = read_traffic(root.section("traffic"));
     read_addresses(root, &mut config);
     read_limits(root.section("limits"), &mut config);
@@ -135,7 +138,7 @@ fn read_traffic(section: Section<'_>) -> Option<PathBuf> {
     path
 }
 
-fn read_repository(section: Section<'_>) -> (PathBuf, Option<ModelName>) {
+fn read_repository(section: &Section<'_>) -> PathBuf {
     let path = section.path("path");
     match &path {
         None if !section.is_reported("path") => section.mistake(
@@ -148,9 +151,17 @@ fn read_repository(section: Section<'_>) -> (PathBuf, Option<ModelName>) {
         }
         _ => {}
     }
-    let default_model = section.value("default_model").map(|Written(name)| name);
+    path.unwrap_or_default()
+}
+
+fn read_how_models_come(section: Section<'_>, config: &mut Config) {
+    config.control.default_model = section.value("default_model").map(|Written(name)| name);
+    set(&mut config.control.allow_empty, section.value("allow_empty"));
+    let interval = section.value("poll_interval").map(|Span(span)| span);
+    let interval = interval.or(config.poll_interval);
+    let is_watched = section.value("watch").unwrap_or(true);
+    config.poll_interval = interval.filter(|_| is_watched);
     section.unknown_keys();
-    (path.unwrap_or_default(), default_model)
 }
 
 fn read_addresses(root: &Section<'_>, config: &mut Config) {

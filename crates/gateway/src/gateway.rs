@@ -7,11 +7,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use thiserror::Error;
 use tidegate_backend::Backend;
 use tidegate_batcher::burst;
-use tidegate_control::{AdminServer, ControlConfig, ControlError, ControlPlane};
+use tidegate_control::{AdminServer, ControlConfig, ControlError, ControlPlane, Watch};
 use tidegate_inference::{Admission, Management};
 use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_router::Router;
@@ -85,7 +86,8 @@ impl Gateway {
                 move || load(&control, &catalogs, &drain)
             })
             .map_err(StartError::Loader)?;
-        let followers = follow(&config.control, &control).map_err(StartError::Loader)?;
+        let followers =
+            follow(&config.control, config.poll_interval, &control).map_err(StartError::Loader)?;
         let admin_leaves = Drain::new();
         let running = Running::new(Parts {
             listeners,
@@ -116,12 +118,21 @@ fn bursts() -> Rounds {
 }
 
 /// What may change while it serves.
-fn follow(config: &ControlConfig, control: &Arc<ControlPlane>) -> io::Result<Vec<Every>> {
+fn follow(
+    config: &ControlConfig,
+    poll_interval: Option<Duration>,
+    control: &Arc<ControlPlane>,
+) -> io::Result<Vec<Every>> {
     let mut followers = Vec::new();
     if let Some(path) = &config.traffic_file {
         let (mut file, control) = (TrafficFile::at(path.clone()), Arc::clone(control));
         let look = move || file.look(&control);
         followers.push(Every::start("tidegate-traffic", traffic::PAUSE, look)?);
+    }
+    if let Some(interval) = poll_interval {
+        let (mut watch, control) = (Watch::default(), Arc::clone(control));
+        let look = move || control.look_again(&mut watch);
+        followers.push(Every::start("tidegate-watch", interval, look)?);
     }
     Ok(followers)
 }

@@ -30,7 +30,7 @@ use section::{Findings, Form, Section};
 use warm_up::WarmUpSample;
 pub use warm_up::{WarmUpRequest, run as run_warm_up};
 
-const FILE: &str = "config.pbtxt";
+pub const CONFIG_FILE: &str = "config.pbtxt";
 const MODEL_FILE: &str = "model.onnx";
 
 /// One model's, as it was read.
@@ -53,7 +53,7 @@ impl TritonConfig {
     /// # Errors
     /// When the file cannot be read, is no configuration, or asks for what would make answers wrong.
     pub fn read(model: &ModelName, folder: &Path) -> Result<Option<Self>> {
-        let path = folder.join(FILE);
+        let path = folder.join(CONFIG_FILE);
         let unreadable =
             |error| Error::invalid(format!("{} cannot be read: {error}", path.display()));
         let file = match File::open(&path) {
@@ -76,7 +76,7 @@ impl TritonConfig {
         let message = tree::read_text(text).map_err(|error| {
             let TreeError { place, message } = error;
             let place = place.map(|place| format!(" {place}")).unwrap_or_default();
-            Error::invalid(format!("{FILE}{place}: {message}"))
+            Error::invalid(format!("{CONFIG_FILE}{place}: {message}"))
         })?;
         Self::of(model, folder, &message, Form::Text)
     }

@@ -14,7 +14,7 @@ struct Entry {
     help: &'static str,
 }
 
-const ENTRIES: [Entry; 15] = [
+const ENTRIES: [Entry; 16] = [
     Entry {
         flag: "model-repository",
         variable: "MODEL_BASE_PATH",
@@ -28,6 +28,13 @@ const ENTRIES: [Entry; 15] = [
         key: "repository.default_model",
         value: "MODEL",
         help: "The model of POST /predict",
+    },
+    Entry {
+        flag: "allow-empty",
+        variable: "TIDEGATE_ALLOW_EMPTY",
+        key: "repository.allow_empty",
+        value: "SWITCH",
+        help: "Start with an empty repository, into which models come later [default: false]",
     },
     Entry {
         flag: "traffic",
