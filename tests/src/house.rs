@@ -78,7 +78,7 @@ impl House {
         Self::starting_with(engines, |_| {}).await
     }
 
-    async fn starting_with(engines: &Engines, change: impl FnOnce(&mut Config)) -> Self {
+    pub async fn starting_with(engines: &Engines, change: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = config(folder.path());
         change(&mut config);
@@ -153,6 +153,8 @@ fn config(folder: &Path) -> Config {
     let mut config = Config::new(folder.join("repository"), &folder.join("state"));
     config.data = vec!["127.0.0.1:0".parse().unwrap()];
     config.admin_address.set_port(0);
+    // Tests that copy versions in say when they are to be looked at.
+    config.poll_interval = None;
     let mut model = config.control.defaults.clone();
     for (label, version) in [("blue", 1), ("green", 2)] {
         let (name, version) = (Label::new(label).unwrap(), Version::new(version).unwrap());

@@ -22,6 +22,7 @@ mod crowd;
 mod deadlines;
 mod departed;
 mod errors;
+mod followed;
 mod leaving;
 mod loadtest;
 mod management;

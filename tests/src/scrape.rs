@@ -20,6 +20,12 @@ impl Scrape {
         series.sum()
     }
 
+    /// There are such series, and each is 0.
+    pub fn is_zero(&self, name: &str) -> bool {
+        let has = |line: &str| line.split(['{', ' ']).next() == Some(name);
+        self.0.lines().any(has) && self.sum(name, &[]) == 0.0
+    }
+
     /// Ends of requests, by the outcome that they were counted under.
     pub fn ended(&self, outcome: &str) -> f64 {
         self.sum("tidegate_requests_total", &[&format!("outcome=\"{outcome}\"")])
