@@ -10,6 +10,7 @@ use http::HeaderValue;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use hyper::body::Incoming;
+use tidegate_credentials::Caller;
 use tidegate_inference::{
     Admission, Admitted, Deadline, Error, ErrorKind, Permit, Request, RequestHead, Response, Stage,
     Tensor, TensorData, Timeline,
@@ -39,6 +40,8 @@ pub struct Exchange<'a> {
     pub activity: &'a Activity,
     pub request_id: &'a RequestId,
     pub received: Instant,
+    /// Whoever showed a key, where one was needed.
+    pub caller: Option<&'a Caller>,
 }
 
 /// The checked head: what is left to do needs only the body.
@@ -100,7 +103,14 @@ impl<A: Admission> Ingress<A> {
         model: Option<&'v str>,
     ) -> Visit<'v> {
         let model = model.map(Cow::Borrowed);
-        Visit::new(&self.access, exchange.request_id, protocol, model, exchange.received)
+        Visit::new(
+            &self.access,
+            exchange.request_id,
+            protocol,
+            exchange.caller,
+            model,
+            exchange.received,
+        )
     }
 
     /// Refuses a request that was never admitted.

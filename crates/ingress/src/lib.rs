@@ -4,7 +4,7 @@
 //! [`Admission`], and any [`Management`] for those who may change what is served. Limits on size, time and number are kept here, before
 //! anybody behind has to care.
 //!
-//! One request: [`route`] finds the endpoint, `infer` walks it through admission, body, decode, inference and
+//! One request: [`route`] finds the endpoint, `door` lets its caller in, `infer` walks it through admission, body, decode, inference and
 //! encode, and the permit leaves with the last byte of the answer (`reply`). gRPC has a walk of its own (`grpc`),
 //! because there the model's name stands inside the body; from the decoded request on both are the same.
 
@@ -14,6 +14,7 @@ mod body;
 mod config;
 mod connection;
 mod decode_pool;
+mod door;
 mod drain;
 mod encoding;
 mod failure;
@@ -48,6 +49,7 @@ mod visit;
 use std::fmt;
 use std::sync::Arc;
 
+use tidegate_credentials::Door;
 use tidegate_inference::{Admission, Management};
 use tidegate_telemetry::{AccessLog, Telemetry};
 
@@ -69,6 +71,8 @@ pub struct Ingress<A> {
     management: Arc<dyn Management>,
     telemetry: Arc<Telemetry>,
     access: AccessLog,
+    /// Where callers need a key.
+    door: Option<Door>,
     drain: Drain,
     pool: DecodePool,
     request_ids: RequestIds,
@@ -84,6 +88,7 @@ impl<A: Admission> Ingress<A> {
         management: Arc<dyn Management>,
         telemetry: Arc<Telemetry>,
         access: AccessLog,
+        door: Option<Door>,
         drain: Drain,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -100,6 +105,7 @@ impl<A: Admission> Ingress<A> {
             management,
             telemetry,
             access,
+            door,
             drain,
         })
     }

@@ -11,9 +11,10 @@ use std::vec;
 
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use tidegate_inference::ErrorKind;
 use tidegate_proto::{open_inference, tensorflow_serving};
 
 use crate::activity::InFlight;
@@ -204,6 +205,9 @@ pub fn failure<P>(contract: Contract, failure: Failure) -> Reply<P> {
     let mut reply = error(contract, failure.status, failure.error.message());
     if let Some(wait) = status::retry_after(&failure.error) {
         reply.headers_mut().insert(RETRY_AFTER, wait);
+    }
+    if failure.error.kind() == ErrorKind::Unauthenticated {
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some((name, value)) = failure.header {
         reply.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));

@@ -1,7 +1,11 @@
-//! Triton's model repository extension: which models there are, load one, unload one. Anybody may look;
-//! to change something has to be allowed, by `data.management`, because whoever reaches this port could.
+//! Triton's model repository extension: which models there are, load one, unload one. Whoever may ask for predictions
+//! may look; to change something has to be allowed, by `data.management`, and where there are API keys by the scope
+//! `admin`.
+
+use std::fmt;
 
 use bytes::Bytes;
+use tidegate_credentials::{Caller, Scope};
 use tidegate_inference::{Admission, Error, ErrorKind};
 use tidegate_proto::open_inference;
 
@@ -37,15 +41,17 @@ impl<A: Admission> Ingress<A> {
             let only_ready = self.asked(exchange, MAX_INDEX_BODY, decode).await?;
             return Ok(open_inference::index(&self.admission.catalog(), only_ready));
         }
-        self.may_manage().map_err(failed)?;
+        let caller = exchange.caller;
         let max_bytes = self.config.max_body_size;
         let done = match call {
             RepositoryCall::Index => Ok(()),
             RepositoryCall::Load(model) => {
+                self.may_manage(caller, format_args!("load of {model:.64}")).map_err(failed)?;
                 let request = self.asked(exchange, max_bytes, open_inference::decode_load).await?;
                 self.management.load(model.into_owned(), request).await
             }
             RepositoryCall::Unload(model) => {
+                self.may_manage(caller, format_args!("unload of {model:.64}")).map_err(failed)?;
                 self.asked(exchange, max_bytes, open_inference::decode_unload).await?;
                 self.management.unload(model.into_owned()).await
             }
@@ -53,17 +59,24 @@ impl<A: Admission> Ingress<A> {
         Ok(done.map(|()| Bytes::new()).map_err(failed)?)
     }
 
-    /// Whether callers of the data port may change what is served.
+    /// Whether this caller of the data port may change what is served; that it asks to is told.
     ///
     /// # Errors
     /// [`ErrorKind::PermissionDenied`]
-    pub(crate) fn may_manage(&self) -> Result<(), Error> {
-        if self.config.management {
-            return Ok(());
+    pub(crate) fn may_manage(
+        &self,
+        caller: Option<&Caller>,
+        what: impl fmt::Display,
+    ) -> Result<(), Error> {
+        if !self.config.management {
+            return Err(Error::new(
+                ErrorKind::PermissionDenied,
+                "models and settings cannot be changed over this port: data.management is off",
+            ));
         }
-        Err(Error::new(
-            ErrorKind::PermissionDenied,
-            "models and settings cannot be changed over this port: data.management is off",
-        ))
+        let Some(caller) = caller else { return Ok(()) };
+        caller.must_have(Scope::Admin)?;
+        tracing::info!(by = caller.name(), %what, "asked by the holder of an API key");
+        Ok(())
     }
 }

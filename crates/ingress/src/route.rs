@@ -102,18 +102,29 @@ pub struct NoRoute {
     pub allow: Option<&'static str>,
 }
 
+/// Whose rules hold for a path, whether it leads anywhere or not.
+pub fn contract(path: &str) -> Contract {
+    if path == "/v2" || path.starts_with("/v2/") {
+        Contract::OpenInference
+    } else if path.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("/v1/")) {
+        Contract::TensorFlow
+    } else {
+        Contract::Plain
+    }
+}
+
 type Routed<'p> = Result<Endpoint<'p>, NoRoute>;
 
 /// `path` as it was sent, without the query.
 pub fn route<'p>(method: &Method, path: &'p str) -> Routed<'p> {
-    if let Some(rest) =
-        path.strip_prefix("/v2").filter(|rest| rest.is_empty() || rest.starts_with('/'))
-    {
-        return open_inference(method, rest);
+    match contract(path) {
+        Contract::OpenInference => open_inference(method, &path["/v2".len()..]),
+        Contract::TensorFlow => tensorflow(method, path),
+        Contract::Plain => plain(method, path),
     }
-    if path.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("/v1/")) {
-        return tensorflow(method, path);
-    }
+}
+
+fn plain<'p>(method: &Method, path: &'p str) -> Routed<'p> {
     match path {
         "/predict" => only_post(method, Endpoint::Predict, Contract::Plain),
         "/livez" => only_get(method, Endpoint::Live, Contract::Plain),

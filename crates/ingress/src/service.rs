@@ -1,4 +1,4 @@
-//! One HTTP request, from the parsed head to the finished answer: finds the endpoint and its handler, and
+//! One HTTP request, from the parsed head to the finished answer: finds the endpoint, lets the caller in, and
 //! adds what every answer carries. A handler that panics is answered for: 500, and the rest lives on.
 
 use std::future::poll_fn;
@@ -17,13 +17,13 @@ use tidegate_inference::{Admission, Error, ErrorKind, VersionSelector};
 use crate::Ingress;
 use crate::activity::Activity;
 use crate::body;
+use crate::door::Asked;
 use crate::failure::Failure;
 use crate::format::Format;
-use crate::grpc;
 use crate::infer::Exchange;
 use crate::reply::{self, Reply};
 use crate::request_id::{self, RequestId};
-use crate::route::{Endpoint, NoRoute, Target, route};
+use crate::route::{Endpoint, NoRoute, Target};
 use crate::status::Contract;
 
 impl<A: Admission> Ingress<A> {
@@ -36,8 +36,14 @@ impl<A: Admission> Ingress<A> {
         let in_flight = activity.begin(request.version() >= Version::HTTP_2);
         let (parts, body) = request.into_parts();
         let request_id = self.request_ids.of(&parts.headers);
-        let exchange =
-            Exchange { parts: &parts, body, activity, request_id: &request_id, received };
+        let exchange = Exchange {
+            parts: &parts,
+            body,
+            activity,
+            request_id: &request_id,
+            received,
+            caller: None,
+        };
         let answered = unwinding(pin!(self.dispatch(exchange))).await;
         let mut reply = answered.unwrap_or_else(|| panicked(&parts, &request_id));
         reply.headers_mut().insert(request_id::HEADER, request_id.into_header());
@@ -56,12 +62,16 @@ impl<A: Admission> Ingress<A> {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             return finish(exchange, reply::error(Contract::Plain, status, &message)).await;
         }
-        if grpc::is_grpc(parts) {
-            return Box::pin(self.grpc(exchange)).await;
-        }
-        let endpoint = match route(&parts.method, parts.uri.path()) {
-            Ok(endpoint) => endpoint,
-            Err(no_route) => return finish(exchange, unrouted(no_route)).await,
+        let asked = Asked::of(parts);
+        let caller = match self.let_in(parts, &asked) {
+            Ok(caller) => caller,
+            Err(refused) => return Box::pin(self.keep_out(exchange, asked, refused)).await,
+        };
+        let exchange = Exchange { caller: caller.as_ref(), ..exchange };
+        let endpoint = match asked {
+            Asked::Grpc(method) => return Box::pin(self.grpc(exchange, method)).await,
+            Asked::Http(Ok(endpoint)) => endpoint,
+            Asked::Http(Err(no_route)) => return finish(exchange, unrouted(no_route)).await,
         };
         let reply = match endpoint {
             Endpoint::Infer(target) => return self.open_inference(exchange, target).await,

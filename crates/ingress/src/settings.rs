@@ -36,7 +36,7 @@ impl<A: Admission> Ingress<A> {
         match call {
             SettingsCall::Log => {}
             SettingsCall::ChangeLog => {
-                self.may_manage().map_err(failed)?;
+                self.may_manage(exchange.caller, "change of log settings").map_err(failed)?;
                 let decode =
                     |body: &[u8], _| open_inference::decode_log_settings(body, log_settings());
                 let settings = self.asked(exchange, MAX_BODY, decode).await?;
@@ -47,7 +47,7 @@ impl<A: Admission> Ingress<A> {
                 return Ok(open_inference::trace_settings());
             }
             SettingsCall::ChangeTrace(model) => {
-                self.may_manage().map_err(failed)?;
+                self.may_manage(exchange.caller, "change of trace settings").map_err(failed)?;
                 self.trace_settings_of(model.as_deref()).map_err(failed)?;
                 let decode = |body: &[u8], _| open_inference::decode_trace_settings(body);
                 self.asked(exchange, MAX_BODY, decode).await?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::thread;
 use std::time::Instant;
 
+use tidegate_credentials::Caller;
 use tidegate_inference::{
     Admitted, Entrypoint, Error, ErrorKind, Result, Stage, Timeline, Version,
 };
@@ -20,6 +21,7 @@ pub struct Visit<'a> {
     log: &'a AccessLog,
     request_id: &'a RequestId,
     protocol: &'static str,
+    caller: Option<&'a Caller>,
     pub model: Option<Cow<'a, str>>,
     received: Instant,
     pub version: Option<Version>,
@@ -32,6 +34,7 @@ impl<'a> Visit<'a> {
         log: &'a AccessLog,
         request_id: &'a RequestId,
         protocol: &'static str,
+        caller: Option<&'a Caller>,
         model: Option<Cow<'a, str>>,
         received: Instant,
     ) -> Self {
@@ -39,6 +42,7 @@ impl<'a> Visit<'a> {
             log,
             request_id,
             protocol,
+            caller,
             model,
             received,
             version: None,
@@ -70,6 +74,7 @@ impl<'a> Visit<'a> {
         self.log.record(&AccessRecord {
             request_id: self.request_id.as_str(),
             protocol: self.protocol,
+            key: self.caller.map(Caller::name),
             model: self.model.as_deref(),
             version: self.version,
             outcome,

@@ -37,6 +37,8 @@ pub struct AccessRecord<'a> {
     pub request_id: &'a str,
     /// The wire contract it came by: `v2`, `tfs`, `predict`.
     pub protocol: &'static str,
+    /// The name of the API key that was shown, where one was needed and known.
+    pub key: Option<&'a str>,
     pub model: Option<&'a str>,
     /// Known once it was routed.
     pub version: Option<Version>,
@@ -78,6 +80,7 @@ fn write(record: &AccessRecord<'_>) {
         target: "tidegate::access",
         request_id = record.request_id,
         protocol = record.protocol,
+        key = record.key,
         model = record.model,
         version = record.version.map(Version::get),
         outcome = record.outcome,

@@ -38,11 +38,19 @@ fn translate(open_metrics: &str) -> String {
             out.extend(["# HELP ", name, suffix, help, "\n# TYPE ", name, suffix, " ", kind, "\n"]);
         } else if let Some(rest) = family.after_borrowed_total(line) {
             out.extend([family.name, rest, "\n"]);
+        } else if let Some((name, rest)) = without_labels(line) {
+            out.extend([name, rest, "\n"]);
         } else {
             out.extend([line, "\n"]);
         }
     }
     out
+}
+
+/// The two sides of `{}`, which the encoder writes for a family without labels.
+fn without_labels(line: &str) -> Option<(&str, &str)> {
+    let (name, rest) = line.split_once('{')?;
+    rest.strip_prefix('}').map(|rest| (name, rest))
 }
 
 struct Family<'a> {
@@ -90,6 +98,12 @@ mod tests {
              # TYPE :tensorflow:serving:request_count counter\n\
              :tensorflow:serving:request_count{status=\"OK\"} 3\n"
         );
+    }
+
+    #[test]
+    fn a_family_without_labels_has_no_braces() {
+        let translated = translate("# TYPE valid gauge\nvalid{} 1\nother{a=\"{}\"} 2\n");
+        assert!(translated.ends_with("\nvalid 1\nother{a=\"{}\"} 2\n"), "{translated}");
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub type Word = [(&'static str, &'static str); 1];
 pub type Refusal = [(&'static str, &'static str); 2];
 /// Of what is there once, or not at all: its series begins when it is first set.
 pub type NoLabels = [(&'static str, &'static str); 0];
+/// With `key`, `port` and `outcome`.
+type PerKey = Family<[(&'static str, String); 3], Counter>;
 pub type SecondsGauge = Gauge<f64, std::sync::atomic::AtomicU64>;
 
 macro_rules! families {
@@ -104,6 +106,12 @@ families! {
     accepted: PerModel<Counter> = Family::default(), "tidegate_requests_accepted";
     /// Requests that were refused before they were admitted
     refused: Family<Refusal, Counter> = Family::default(), "tidegate_requests_refused";
+    /// Requests with a known API key, by the key's name and whether it allows what was asked
+    key_requests: PerKey = Family::default(), "tidegate_api_key_requests";
+    /// Requests without a known API key where one was needed
+    keys_rejected: Family<Refusal, Counter> = Family::default(), "tidegate_api_keys_rejected";
+    /// 1 while the keys in force are those in the file, 0 while the file cannot be used and the old ones hold
+    keys_file_valid: Family<NoLabels, Gauge> = Family::default(), "tidegate_api_keys_file_valid";
     /// Requests of a version that were refused for overload, by the reason, admitted or not
     shed: PerModelAndWord<Counter> = Family::default(), "tidegate_requests_shed";
     /// Rows of the requests that ended in a response

@@ -127,6 +127,7 @@ mod tests {
         AccessRecord {
             request_id: "r-1",
             protocol: "v2",
+            key: Some("web"),
             model: Some("digits"),
             version: Version::new(2),
             outcome: "response",
@@ -178,7 +179,7 @@ mod tests {
         assert!(is_rfc3339(timestamp.as_str().unwrap()), "{timestamp}");
         let expected = json!({
             "level": "INFO", "target": "tidegate::access", "message": "request",
-            "request_id": "r-1", "protocol": "v2", "model": "digits", "version": 2,
+            "request_id": "r-1", "protocol": "v2", "key": "web", "model": "digits", "version": 2,
             "outcome": "response", "status": 200, "latency_ms": 1.5, "queue_ms": 2.0,
             "execute_ms": 5.0, "batch_rows": 8, "batch_requests": 5, "batch_closed_by": "target",
             "request_bytes": 10, "response_bytes": 20,

@@ -12,6 +12,7 @@ use tidegate_inference::{Entrypoint, ErrorKind, ModelName, Statistics, Version, 
 use crate::connections::ConnectionMetrics;
 use crate::exposition;
 use crate::families::{Families, ModelLabels};
+use crate::keys::{KeyFileMetrics, KeyMetrics};
 use crate::machine::Machine;
 use crate::model::ModelMetrics;
 use crate::tensorflow;
@@ -126,6 +127,16 @@ impl Telemetry {
     pub fn watch_gateway(&self, look: impl Fn() -> GatewayView + Send + Sync + 'static) {
         // Set once, when the gateway is put together; a second one would be of the same gateway.
         let _ = self.gateway.set(Box::new(look));
+    }
+
+    /// The handles of one API key; the same ones for the same name.
+    pub fn api_key(&self, name: &str) -> KeyMetrics {
+        KeyMetrics::new(&self.families, name)
+    }
+
+    /// For whoever holds API keys. Where nobody does, they are not in a scrape.
+    pub fn api_keys(&self) -> KeyFileMetrics {
+        KeyFileMetrics::new(&self.families)
     }
 
     pub fn connections(&self) -> &ConnectionMetrics {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tidegate_inference::{Entrypoint, ErrorKind, ModelName, Version, VersionState};
-use tidegate_telemetry::Telemetry;
+use tidegate_telemetry::{Port, Telemetry};
 
 const PAGE: &str = include_str!("../../../docs/metrics.md");
 
@@ -26,6 +26,8 @@ fn scrape() -> String {
     telemetry.set_unbatched(&model, version, false);
     telemetry.set_load_duration(&model, version, Duration::from_secs(1));
     telemetry.refused("http_v2_json", ErrorKind::TooLarge);
+    telemetry.api_key("web").allowed(Port::Data);
+    telemetry.api_keys().set_file_valid(true);
     telemetry.encode()
 }
 

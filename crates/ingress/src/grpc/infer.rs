@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use prost::Message as _;
+use tidegate_credentials::Caller;
 use tidegate_inference::{
     Admission, Admitted, Deadline, Error, ErrorKind, Label, Parameters, Permit, RequestHead,
     Result, Version, VersionSelector,
@@ -47,6 +48,7 @@ pub struct Terms {
     /// When the caller stops waiting, if it said so.
     pub deadline: Option<Deadline>,
     pub request_id: RequestId,
+    pub caller: Option<Caller>,
 }
 
 /// How one message went: its answer or why there is none, and what must be held until that has left.
@@ -162,10 +164,11 @@ impl<A: Admission> Ingress<A> {
     }
 
     fn grpc_visit<'v>(&'v self, terms: &'v Terms, received: Instant) -> Visit<'v> {
-        Visit::new(&self.access, &terms.request_id, terms.protocol.name(), None, received)
+        let (protocol, caller) = (terms.protocol.name(), terms.caller.as_ref());
+        Visit::new(&self.access, &terms.request_id, protocol, caller, None, received)
     }
 
-    fn grpc_turned_away(&self, visit: Visit<'_>, error: &Error) {
+    pub(crate) fn grpc_turned_away(&self, visit: Visit<'_>, error: &Error) {
         self.telemetry.refused(visit.protocol(), error.kind());
         visit.failed(error.kind(), http_status(error), 0);
     }

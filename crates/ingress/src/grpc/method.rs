@@ -75,6 +75,15 @@ impl Protocol {
 }
 
 impl Method {
+    /// Whose predictions it asks for, if it does.
+    pub fn prediction(self) -> Option<Protocol> {
+        match self {
+            Self::Infer(protocol) => Some(protocol),
+            Self::StreamInfer => Some(Protocol::OpenInference),
+            Self::Question(_) | Self::HealthWatch | Self::Reflection => None,
+        }
+    }
+
     /// `None` when there is no such method.
     pub fn of(path: &str) -> Option<Self> {
         let (service, method) = path.strip_prefix('/')?.split_once('/')?;

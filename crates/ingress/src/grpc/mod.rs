@@ -27,7 +27,9 @@ use http::{HeaderMap, HeaderName, Method as HttpMethod, Version};
 use tidegate_inference::{Admission, Deadline, Error, ErrorKind, Result};
 use tidegate_proto::grpc::open_inference::Within;
 
+pub use method::{Method, Question};
 pub use reflection::Reflection;
+pub use reply::error;
 
 use crate::Ingress;
 use crate::encoding::Encoding;
@@ -35,7 +37,7 @@ use crate::infer::Exchange;
 use crate::reply::Reply;
 use crate::timeout;
 use infer::Terms;
-use method::{Method, Protocol};
+use method::Protocol;
 
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
@@ -50,10 +52,12 @@ pub fn is_grpc(parts: &Parts) -> bool {
 }
 
 impl<A: Admission> Ingress<A> {
-    pub(crate) async fn grpc(self: &Arc<Self>, exchange: Exchange<'_>) -> Reply<A::Admitted> {
-        let parts = exchange.parts;
-        let path = parts.uri.path();
-        let method = match find(&parts.method, path) {
+    pub(crate) async fn grpc(
+        self: &Arc<Self>,
+        exchange: Exchange<'_>,
+        method: Result<Method>,
+    ) -> Reply<A::Admitted> {
+        let method = match method {
             Ok(method) => method,
             Err(error) => return reply::error(&error, false),
         };
@@ -86,6 +90,7 @@ impl<A: Admission> Ingress<A> {
             encoding: encoding(headers)?,
             deadline: timeout.map(|timeout| Deadline::after(exchange.received, timeout)),
             request_id: exchange.request_id.clone(),
+            caller: exchange.caller.cloned(),
         })
     }
 
@@ -99,7 +104,11 @@ impl<A: Admission> Ingress<A> {
     }
 }
 
-fn find(method: &HttpMethod, path: &str) -> Result<Method> {
+/// What is called.
+///
+/// # Errors
+/// When there is no such method, or it is no way to call one.
+pub fn find(method: &HttpMethod, path: &str) -> Result<Method> {
     if method != HttpMethod::POST {
         return Err(Error::invalid(format!("gRPC calls are POST requests, got {method}")));
     }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
+use tidegate_credentials::Caller;
 use tidegate_inference::{Admission, Error, ErrorKind, Result, VersionState};
 use tidegate_proto::grpc::inference::{
     CudaSharedMemoryStatusResponse, CudaSharedMemoryUnregisterResponse, ModelConfigRequest,
@@ -30,8 +31,9 @@ impl<A: Admission> Ingress<A> {
         exchange: Exchange<'_>,
         question: Question,
     ) -> Reply<A::Admitted> {
+        let caller = exchange.caller;
         let answer = match self.question(exchange).await {
-            Ok(message) => self.answer_to(question, message).await,
+            Ok(message) => self.answer_to(question, message, caller).await,
             Err(error) => Err(error),
         };
         match answer {
@@ -59,7 +61,12 @@ impl<A: Admission> Ingress<A> {
         }
     }
 
-    async fn answer_to(&self, question: Question, message: Bytes) -> Result<Bytes> {
+    async fn answer_to(
+        &self,
+        question: Question,
+        message: Bytes,
+        caller: Option<&Caller>,
+    ) -> Result<Bytes> {
         match question {
             Question::ServerLive => Ok(frame(&ServerLiveResponse { live: true })),
             Question::ServerReady => Ok(frame(&ServerReadyResponse { ready: self.is_ready() })),
@@ -76,11 +83,11 @@ impl<A: Admission> Ingress<A> {
             Question::CudaMemoryRegister => Err(no_cuda_memory()),
             Question::CudaMemoryUnregister => Ok(frame(&CudaSharedMemoryUnregisterResponse {})),
             Question::RepositoryIndex => self.grpc_index(&read(message)?),
-            Question::RepositoryLoad => self.grpc_load(read(message)?).await,
-            Question::RepositoryUnload => self.grpc_unload(read(message)?).await,
-            Question::TraceSettings => self.grpc_trace_settings(&read(message)?),
-            Question::LogSettings => self.grpc_log_settings(read(message)?),
-            Question::TensorFlowReload => self.grpc_reload(read(message)?).await,
+            Question::RepositoryLoad => self.grpc_load(read(message)?, caller).await,
+            Question::RepositoryUnload => self.grpc_unload(read(message)?, caller).await,
+            Question::TraceSettings => self.grpc_trace_settings(&read(message)?, caller),
+            Question::LogSettings => self.grpc_log_settings(read(message)?, caller),
+            Question::TensorFlowReload => self.grpc_reload(read(message)?, caller).await,
             Question::TensorFlowMetadata => self.grpc_tensorflow_metadata(read(message)?),
             Question::TensorFlowStatus => self.grpc_tensorflow_status(read(message)?),
             Question::TensorFlowExamples => Err(Error::new(

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
+use tidegate_credentials::Caller;
 use tidegate_inference::{
     Admission, Error, ErrorKind, Label, LoadRequest, Result, Version, VersionPolicy, WantedModel,
 };
@@ -36,8 +37,12 @@ impl<A: Admission> Ingress<A> {
         Ok(frame(&RepositoryIndexResponse { models: models.collect() }))
     }
 
-    pub(super) async fn grpc_load(&self, asked: RepositoryModelLoadRequest) -> Result<Bytes> {
-        self.may_manage()?;
+    pub(super) async fn grpc_load(
+        &self,
+        asked: RepositoryModelLoadRequest,
+        caller: Option<&Caller>,
+    ) -> Result<Bytes> {
+        self.may_manage(caller, format_args!("load of {:.64}", asked.model_name))?;
         check_repository(&asked.repository_name)?;
         let mut request = LoadRequest::default();
         for (key, value) in &asked.parameters {
@@ -51,8 +56,12 @@ impl<A: Admission> Ingress<A> {
         Ok(frame(&RepositoryModelLoadResponse {}))
     }
 
-    pub(super) async fn grpc_unload(&self, asked: RepositoryModelUnloadRequest) -> Result<Bytes> {
-        self.may_manage()?;
+    pub(super) async fn grpc_unload(
+        &self,
+        asked: RepositoryModelUnloadRequest,
+        caller: Option<&Caller>,
+    ) -> Result<Bytes> {
+        self.may_manage(caller, format_args!("unload of {:.64}", asked.model_name))?;
         check_repository(&asked.repository_name)?;
         if let Some(unknown) = asked.parameters.keys().find(|key| *key != "unload_dependents") {
             return Err(Error::invalid(format!(
@@ -63,8 +72,12 @@ impl<A: Admission> Ingress<A> {
         Ok(frame(&RepositoryModelUnloadResponse {}))
     }
 
-    pub(super) async fn grpc_reload(&self, asked: ReloadConfigRequest) -> Result<Bytes> {
-        self.may_manage()?;
+    pub(super) async fn grpc_reload(
+        &self,
+        asked: ReloadConfigRequest,
+        caller: Option<&Caller>,
+    ) -> Result<Bytes> {
+        self.may_manage(caller, "reload of all models")?;
         self.management.reload(wanted_models(asked)?).await?;
         Ok(frame(&ReloadConfigResponse { status: Some(StatusProto::default()) }))
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tidegate_credentials::Caller;
 use tidegate_inference::{Admission, Error, ParameterValue, Result};
 use tidegate_proto::grpc::frame;
 use tidegate_proto::grpc::inference::{
@@ -15,9 +16,13 @@ use crate::Ingress;
 use crate::settings::{change_log, log_settings};
 
 impl<A: Admission> Ingress<A> {
-    pub(super) fn grpc_log_settings(&self, asked: LogSettingsRequest) -> Result<Bytes> {
+    pub(super) fn grpc_log_settings(
+        &self,
+        asked: LogSettingsRequest,
+        caller: Option<&Caller>,
+    ) -> Result<Bytes> {
         if !asked.settings.is_empty() {
-            self.may_manage()?;
+            self.may_manage(caller, "change of log settings")?;
             let mut settings = log_settings();
             for (key, value) in asked.settings {
                 settings.set(&key, &parameter(&key, value)?)?;
@@ -27,11 +32,15 @@ impl<A: Admission> Ingress<A> {
         Ok(frame(&LogSettingsResponse { settings: shown() }))
     }
 
-    pub(super) fn grpc_trace_settings(&self, asked: &TraceSettingRequest) -> Result<Bytes> {
+    pub(super) fn grpc_trace_settings(
+        &self,
+        asked: &TraceSettingRequest,
+        caller: Option<&Caller>,
+    ) -> Result<Bytes> {
         let model = Some(&*asked.model_name).filter(|model| !model.is_empty());
         self.trace_settings_of(model)?;
         if !asked.settings.is_empty() {
-            self.may_manage()?;
+            self.may_manage(caller, "change of trace settings")?;
         }
         for (key, values) in &asked.settings {
             check_trace_setting(key, &values.value)?;
