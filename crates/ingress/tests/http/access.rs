@@ -16,21 +16,21 @@ use crate::client::{Server, infer_body, infer_request};
 use crate::mock::Behaviour;
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Everything that is logged on this thread, and on those of a server that it starts.
-    fn capture() -> (Self, DefaultGuard) {
+    pub fn capture() -> (Self, DefaultGuard) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
         (log, tracing::subscriber::set_default(subscriber))
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 
-    fn access(&self) -> Vec<Value> {
+    pub fn access(&self) -> Vec<Value> {
         let lines: Vec<Value> =
             self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let access = lines.into_iter().filter(|line| line["target"] == "tidegate::access");

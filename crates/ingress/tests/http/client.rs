@@ -11,6 +11,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use tidegate_credentials::{Door, Keys, Port};
 use tidegate_inference::Management;
 use tidegate_ingress::{Drain, Ingress, IngressConfig, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_telemetry::{AccessLog, AccessSampling, Telemetry};
@@ -52,8 +53,28 @@ impl Server {
         models: &[(&str, Behaviour)],
         addresses: &[ListenAddress],
     ) -> Self {
+        Self::open(config, models, addresses, None).await
+    }
+
+    /// Callers need one of these keys, a line each; with `metrics`, scrapers too.
+    pub async fn guarded(
+        config: IngressConfig,
+        models: &[(&str, Behaviour)],
+        keys: &str,
+        metrics: bool,
+    ) -> Self {
+        Self::open(config, models, &[loopback()], Some((keys, metrics))).await
+    }
+
+    async fn open(
+        config: IngressConfig,
+        models: &[(&str, Behaviour)],
+        addresses: &[ListenAddress],
+        keys: Option<(&str, bool)>,
+    ) -> Self {
         let mock = Mock::new(models);
         let telemetry = Telemetry::new();
+        let door = keys.map(|(keys, metrics)| door(keys, metrics, &telemetry));
         let drain = Drain::new();
         let access = AccessLog::new(AccessSampling::ALL);
         let manager = Arc::<Manager>::default();
@@ -64,6 +85,7 @@ impl Server {
             management,
             Arc::clone(&telemetry),
             access,
+            door,
             drain.clone(),
         );
         let mut listeners = Vec::new();
@@ -133,6 +155,13 @@ impl Server {
         self.drain.begin();
         timeout(PATIENCE, self.serving).await.expect("the drain ends").unwrap();
     }
+}
+
+fn door(keys: &str, metrics: bool, telemetry: &Arc<Telemetry>) -> Door {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, keys).unwrap();
+    Door::new(Keys::read(&file, telemetry).unwrap(), Port::Data, metrics)
 }
 
 /// A connection that is kept.

@@ -13,6 +13,7 @@ mod connections;
 mod drain;
 mod errors;
 mod grpc;
+mod keys;
 mod lifetimes;
 mod limits;
 mod listeners;

@@ -3,6 +3,7 @@
 
 mod calls;
 mod client;
+mod keys;
 mod model_config;
 mod streams;
 mod telling;
