@@ -51,20 +51,29 @@ fn no_arrow_between_the_crates_goes_back_up_the_path() {
         let allowed: &[&str] = match folder.as_str() {
             "crates/inference" | "crates/configuration" => &[],
             "proto" | "crates/batcher" | "crates/telemetry" => &["inference"],
-            "crates/ingress" => &["inference", "proto", "telemetry"],
+            "crates/credentials" => &["inference", "telemetry"],
+            "crates/ingress" => &["credentials", "inference", "proto", "telemetry"],
             "crates/router" => &["inference", "batcher", "telemetry"],
             "crates/backend" => &["inference", "batcher", "proto", "telemetry"],
             "crates/backend-ort" => &["inference", "batcher", "backend"],
             "crates/repository" => &["inference"],
-            "crates/control" => {
-                &["inference", "proto", "repository", "router", "batcher", "backend", "telemetry"]
-            }
+            "crates/control" => &[
+                "credentials",
+                "inference",
+                "proto",
+                "repository",
+                "router",
+                "batcher",
+                "backend",
+                "telemetry",
+            ],
             "crates/gateway" => &[
                 "backend",
                 "backend-ort",
                 "batcher",
                 "configuration",
                 "control",
+                "credentials",
                 "inference",
                 "ingress",
                 "proto",

@@ -76,7 +76,7 @@ impl<A: Admission> Ingress<A> {
         }
         let Some(caller) = caller else { return Ok(()) };
         caller.must_have(Scope::Admin)?;
-        tracing::info!(by = caller.name(), %what, "asked by the holder of an API key");
+        tracing::info!(by = caller.name(), %what, "a change was asked for");
         Ok(())
     }
 }

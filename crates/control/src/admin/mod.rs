@@ -1,13 +1,15 @@
 //! The admin API: JSON over HTTP on its own port, for operators, probes and scrapers. All models and
 //! their states, weights, labels; loading and unloading; `/livez`, `/readyz`, `/metrics`.
 //!
-//! There are no credentials here: whoever reaches the port may move traffic and unload models, so it listens on the
-//! loopback address unless told otherwise, and a browser page from elsewhere is turned away.
+//! Without API keys whoever reaches the port may move traffic and unload models, so it listens on the loopback address
+//! unless told otherwise, and a browser page from elsewhere is turned away. With keys, changes are logged with the name
+//! of the key that asked for them.
 
 mod body;
 mod connections;
 mod document;
 mod health;
+mod keys;
 mod management;
 mod models;
 mod openapi;
@@ -25,6 +27,7 @@ use axum::http::{Method, Uri};
 use axum::routing::{MethodRouter, get, post, put};
 use axum::{Json, Router, middleware};
 use serde_json::{Map, Value, json};
+use tidegate_credentials::Door;
 use tidegate_telemetry::Telemetry;
 use tokio::net::TcpListener;
 
@@ -33,6 +36,8 @@ use refusal::Refusal;
 
 pub struct AdminServer {
     state: AdminState,
+    /// Where callers need a key.
+    door: Option<Door>,
 }
 
 type Readiness = Arc<dyn Fn() -> Option<String> + Send + Sync>;
@@ -51,7 +56,14 @@ impl AdminServer {
         telemetry: Arc<Telemetry>,
         readiness: impl Fn() -> Option<String> + Send + Sync + 'static,
     ) -> Self {
-        Self { state: AdminState { control, telemetry, readiness: Arc::new(readiness) } }
+        let state = AdminState { control, telemetry, readiness: Arc::new(readiness) };
+        Self { state, door: None }
+    }
+
+    /// Callers need a key, if there is a door.
+    #[must_use]
+    pub fn behind(self, door: Option<Door>) -> Self {
+        Self { door, ..self }
     }
 
     /// Serves until `shutdown` is ready, and then until the requests inside are answered, or five
@@ -61,7 +73,7 @@ impl AdminServer {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) {
-        connections::serve(listener, routes(self.state), shutdown).await;
+        connections::serve(listener, routes(self.state, self.door), shutdown).await;
     }
 }
 
@@ -71,13 +83,14 @@ impl fmt::Debug for AdminServer {
     }
 }
 
-fn routes(state: AdminState) -> Router {
+fn routes(state: AdminState, door: Option<Door>) -> Router {
     paths()
         .into_iter()
         .fold(Router::new(), |router, (path, _, methods)| router.route(path, methods))
         .fallback(unknown_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(middleware::from_fn(origin::check))
+        .layer(middleware::from_fn_with_state(door, keys::check))
         .with_state(state)
 }
 

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::rejection::{BytesRejection, PathRejection};
-use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tidegate_inference::{Error, ErrorKind};
@@ -64,12 +65,14 @@ impl From<ChangeError> for Refusal {
     }
 }
 
-/// Of loads and unloads; what the data port answers for the same errors is for `ingress` to say.
+/// Of keys, loads and unloads; what the data port answers for the same errors is for `ingress` to say.
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let status = match error.kind() {
             ErrorKind::UnknownModel => StatusCode::NOT_FOUND,
             ErrorKind::InvalidArgument => StatusCode::BAD_REQUEST,
+            ErrorKind::Unauthenticated => StatusCode::UNAUTHORIZED,
+            ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
             ErrorKind::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -96,6 +99,11 @@ impl IntoResponse for Refusal {
         if let Some(current) = self.current {
             body["current"] = current;
         }
-        (self.status, Json(body)).into_response()
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use tidegate_credentials::{Door, Keys, Port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -51,6 +52,11 @@ impl Answer {
 impl Api {
     /// Model `digits` with versions 1 (blue) and 2 (green), which is ready, and 3, which failed.
     async fn start() -> Self {
+        Self::guarded(None).await
+    }
+
+    /// Callers need one of these keys, a line each; scrapers too.
+    async fn guarded(keys: Option<&str>) -> Self {
         let mut site = Site::new(&["digits/1", "digits/2", "digits/3"]);
         site.write("digits/3/model.onnx", "refuse");
         site.config.defaults.labels =
@@ -63,6 +69,12 @@ impl Api {
         };
         let server =
             AdminServer::new(Arc::clone(&opened.plane), Arc::clone(&opened.telemetry), readiness);
+        let server = server.behind(keys.map(|keys| {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("keys");
+            std::fs::write(&file, keys).unwrap();
+            Door::new(Keys::read(&file, &opened.telemetry).unwrap(), Port::Admin, true)
+        }));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
@@ -268,6 +280,104 @@ async fn a_page_from_elsewhere_may_not_move_traffic() {
     }
     let own = format!("origin: http://{}", api.address);
     assert_eq!(api.send("PUT", WEIGHTS, &[&own], body).await.status, 200);
+}
+
+const KEYS: &str = "ops 0123456789abcdef-ops admin\nscraper 0123456789abcdef-scraper metrics\n";
+const OPS: &str = "x-api-key: 0123456789abcdef-ops";
+const SCRAPER: &str = "authorization: Bearer 0123456789abcdef-scraper";
+const STRANGER: &str = "x-api-key: 0123456789abcdef-stranger";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_path_but_probes_and_the_list_of_paths_needs_a_key_with_its_scope() {
+    let api = Api::guarded(Some(KEYS)).await;
+    for path in ["/", "/livez", "/readyz", "/openapi.json"] {
+        assert_eq!(api.get(path).await.status, 200, "{path}");
+        assert_eq!(api.send("GET", path, &[STRANGER], "").await.status, 200, "{path}");
+    }
+    for (method, path, good, bad) in [
+        ("GET", "/metrics", SCRAPER, OPS),
+        ("GET", "/admin/v1/models", OPS, SCRAPER),
+        ("GET", MODEL, OPS, SCRAPER),
+        ("GET", WEIGHTS, OPS, SCRAPER),
+        ("PUT", WEIGHTS, OPS, SCRAPER),
+        ("POST", "/admin/v1/models/digits/load", OPS, SCRAPER),
+        ("POST", "/admin/v1/models/digits/unload", OPS, SCRAPER),
+        ("PUT", "/admin/v1/models/digits/labels/blue", OPS, SCRAPER),
+        ("DELETE", "/admin/v1/models/digits/labels/blue", OPS, SCRAPER),
+        ("GET", "/nowhere", OPS, SCRAPER),
+        ("GET", "/livez/", OPS, SCRAPER),
+        ("GET", "/%6Civez", OPS, SCRAPER),
+        ("PATCH", WEIGHTS, OPS, SCRAPER),
+    ] {
+        for nobody in [&[][..], &[STRANGER], &[OPS, OPS], &[OPS, SCRAPER]] {
+            let refused = api.send(method, path, nobody, "").await;
+            assert_eq!(refused.status, 401, "{method} {path} {nobody:?}");
+            assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "{path}");
+            refused.error();
+        }
+        let (status, message) = api.send(method, path, &[bad], "").await.error();
+        assert_eq!(status, 403, "{method} {path}");
+        assert!(message.starts_with("API key '") && message.contains("lacks the scope"));
+        let let_in = api.send(method, path, &[good], "").await.status;
+        assert!(![401, 403].contains(&let_in), "{method} {path}: {let_in}");
+    }
+    let page = api.send("GET", "/metrics", &[SCRAPER], "").await.body;
+    let denied =
+        r#"tidegate_api_key_requests_total{key="scraper",port="admin",outcome="denied"} 12"#;
+    assert!(page.contains(denied), "{page}");
+    assert!(!page.contains("0123456789abcdef"), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_from_elsewhere_may_not_move_traffic_with_a_key_either() {
+    let api = Api::guarded(Some(KEYS)).await;
+    let headers = [OPS, "origin: http://evil.example"];
+    let refused = api.send("PUT", WEIGHTS, &headers, r#"{"weights": {"1": 1}}"#).await;
+    assert_eq!(refused.error().0, 403);
+}
+
+#[tokio::test]
+async fn a_change_is_logged_with_the_name_of_its_key_and_never_with_the_key() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    let here = tracing::Dispatch::new(subscriber);
+    let _guard = tracing::dispatcher::set_default(&here);
+    let api = Api::guarded(Some(KEYS)).await;
+    let unload = api.send("POST", &format!("{MODEL}/unload"), &[OPS], "").await;
+    assert_eq!(unload.status, 200);
+    let text = log.text();
+    let asked = text.lines().find(|line| line.contains("a change was asked for")).expect(&text);
+    assert!(asked.contains("\"by\":\"ops (127.0.0.1:"), "{asked}");
+    assert!(asked.contains("\"what\":\"unload of digits\""), "{asked}");
+    assert!(!text.contains("0123456789abcdef"), "{text}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl tracing_subscriber::fmt::MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

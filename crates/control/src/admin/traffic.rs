@@ -3,10 +3,8 @@
 //! A change waits for the disk, so it runs on a thread that may block. Should its caller hang up in
 //! the meantime, it is carried out all the same.
 
-use std::net::SocketAddr;
-
 use axum::extract::rejection::PathRejection;
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::http::header::IF_MATCH;
 use axum::response::Response;
@@ -16,10 +14,9 @@ use tidegate_inference::{Label, Version};
 use super::AdminState;
 use super::body::Body;
 use super::document;
+use super::keys::By;
 use super::refusal::Refusal;
 use crate::{ChangeError, IfMatch, ModelView, WeightsRequest};
-
-type Peer = ConnectInfo<SocketAddr>;
 
 pub async fn weights(
     State(AdminState { control, .. }): State<AdminState>,
@@ -32,7 +29,7 @@ pub async fn weights(
 
 pub async fn set_weights(
     State(AdminState { control, .. }): State<AdminState>,
-    ConnectInfo(peer): Peer,
+    By(by): By,
     model: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     Body(body): Body,
@@ -40,14 +37,13 @@ pub async fn set_weights(
     let Path(model) = model?;
     let condition = condition(&headers)?;
     let request = WeightsRequest::from_json(&body).map_err(Refusal::invalid)?;
-    let by = peer.to_string();
     let change = move || control.set_weights(&model, &request, &condition, &by);
     Ok(weights_answer(&carried_out(change).await?))
 }
 
 pub async fn set_label(
     State(AdminState { control, .. }): State<AdminState>,
-    ConnectInfo(peer): Peer,
+    By(by): By,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
     Body(body): Body,
@@ -56,20 +52,18 @@ pub async fn set_label(
     let condition = condition(&headers)?;
     let label = Label::new(&label).map_err(|error| Refusal::invalid(error.message()))?;
     let version = version_in(&body)?;
-    let by = peer.to_string();
     let change = move || control.set_label(&model, label, version, &condition, &by);
     Ok(labels_answer(&carried_out(change).await?))
 }
 
 pub async fn remove_label(
     State(AdminState { control, .. }): State<AdminState>,
-    ConnectInfo(peer): Peer,
+    By(by): By,
     path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Path((model, label)) = path?;
     let condition = condition(&headers)?;
-    let by = peer.to_string();
     let change = move || control.remove_label(&model, &label, &condition, &by);
     Ok(labels_answer(&carried_out(change).await?))
 }
