@@ -58,6 +58,23 @@ pub fn contents(file: &Path) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
+/// The first key itself, for whoever is to show it.
+///
+/// # Errors
+/// Everything that is wrong, or that only a hash of the key is there.
+pub fn first_key(file: &Path, contents: &[u8]) -> Result<String, KeyFileError> {
+    let first = parse(file, contents)?.remove(0);
+    let text = str::from_utf8(contents).unwrap_or_default();
+    let words = lines(text).next().map(|(_, words)| words).unwrap_or_default();
+    match words[..] {
+        [key] | [_, key, ..] if !key.starts_with(HASHED) => Ok(key.to_owned()),
+        _ => {
+            let message = "expected the key itself, got a hash of it";
+            Err(KeyFileError::at(file, vec![Mistake::in_line(first.line, message)]))
+        }
+    }
+}
+
 /// # Errors
 /// Everything that is wrong.
 pub fn parse(file: &Path, contents: &[u8]) -> Result<Vec<Entry>, KeyFileError> {
@@ -165,6 +182,15 @@ impl KeyFileError {
         Self::at(file, vec![Mistake { line: None, message }])
     }
 
+    /// Each mistake with its place: `FILE:LINE: what is wrong`.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let file = self.file.display();
+        self.mistakes.iter().map(move |Mistake { line, message }| match line {
+            Some(line) => format!("{file}:{line}: {message}"),
+            None => format!("{file}: {message}"),
+        })
+    }
+
     fn at(file: &Path, mistakes: Vec<Mistake>) -> Self {
         Self { file: file.to_owned(), mistakes }
     }
@@ -178,15 +204,7 @@ impl Mistake {
 
 impl fmt::Display for KeyFileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Mistake { line, message }) in self.mistakes.iter().enumerate() {
-            let between = if number == 0 { "" } else { "; " };
-            write!(f, "{between}{}", self.file.display())?;
-            match line {
-                Some(line) => write!(f, ":{line}: {message}")?,
-                None => write!(f, ": {message}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&self.lines().collect::<Vec<_>>().join("; "))
     }
 }
 

@@ -121,3 +121,14 @@ fn what_is_no_file_is_not_read() {
     std::fs::write(&file, vec![b'#'; 3 * MAX_BYTES]).unwrap();
     assert_eq!(contents(&file).unwrap().len(), MAX_BYTES + 1);
 }
+
+#[test]
+fn whoever_shows_a_key_takes_the_first_one() {
+    let first =
+        |text: &str| first_key(Path::new("k"), text.as_bytes()).map_err(|error| error.to_string());
+    assert_eq!(first(&format!("# ours\n{KEY}\n")), Ok(KEY.to_owned()));
+    assert_eq!(first(&format!("a {KEY} admin\nb {OTHER}\n")), Ok(KEY.to_owned()));
+    let hash = first(&format!("\na {HASH}\nb {OTHER}\n")).unwrap_err();
+    assert_eq!(hash, "k:2: expected the key itself, got a hash of it");
+    assert!(first("short").unwrap_err().contains("expected a key of 16 to 512"));
+}

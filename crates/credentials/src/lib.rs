@@ -12,9 +12,11 @@ mod keys;
 mod presented;
 mod ring;
 mod scope;
+mod shown_key;
 
 pub use door::{Caller, Door, Refused};
 pub use file::{KeyFileError, Mistake};
 pub use keys::Keys;
 pub use scope::Scope;
+pub use shown_key::ShownKey;
 pub use tidegate_telemetry::Port;

@@ -1,8 +1,13 @@
 //! Asks the admin API of a running gateway. One small request at a time, each with a bound on its time.
+//!
+//! A key comes from a file and never from the command line: arguments can be read by whoever may list processes, and
+//! they stay in a shell's history.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, ETAG, IF_MATCH};
+use clap::Args;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_MATCH};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -12,6 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use thiserror::Error;
+use tidegate_credentials::{KeyFileError, ShownKey};
 
 const PATIENCE: Duration = Duration::from_secs(15);
 const MAX_ANSWER: usize = 16 << 20;
@@ -20,9 +26,28 @@ const MAX_ANSWER: usize = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminUrl(String);
 
+/// Which gateway is asked, and with what.
+#[derive(Debug, Args)]
+pub struct AdminPort {
+    /// The admin port of the gateway
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "TIDEGATE_ADMIN",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8502",
+        value_parser = AdminUrl::parse
+    )]
+    admin: AdminUrl,
+    /// A file of API keys; its first key is shown, where one is needed
+    #[arg(long, value_name = "FILE", env = "TIDEGATE_API_KEY_FILE", hide_env_values = true)]
+    api_key_file: Option<PathBuf>,
+}
+
 #[derive(Debug)]
 pub struct AdminClient {
     url: AdminUrl,
+    key: Option<ShownKey>,
     client: Client<HttpConnector, Full<Bytes>>,
 }
 
@@ -30,6 +55,14 @@ pub struct AdminClient {
 pub struct Answer {
     pub etag: String,
     pub document: Value,
+}
+
+/// What came, whatever it says.
+#[derive(Debug)]
+struct Exchanged {
+    status: StatusCode,
+    etag: Option<String>,
+    document: Value,
 }
 
 #[derive(Debug, Error)]
@@ -43,6 +76,10 @@ pub enum AdminError {
     Slow { url: String },
     #[error("{message}")]
     Refused { status: StatusCode, message: String },
+    #[error("{message}; --api-key-file or TIDEGATE_API_KEY_FILE names the file of a key")]
+    Unauthenticated { message: String },
+    #[error("the API key cannot be used: {0}")]
+    Key(#[from] KeyFileError),
     #[error("{url} does not speak Tidegate's admin API: {reason}; is it the admin port?")]
     Strange { url: String, reason: String },
 }
@@ -63,9 +100,32 @@ fn expected(text: &str) -> String {
     format!("expected an address such as http://127.0.0.1:8502, got {text:?}")
 }
 
+impl AdminPort {
+    /// Shows a key, if there is a file of one.
+    ///
+    /// # Errors
+    /// When that file cannot be used.
+    pub fn client(&self) -> Result<AdminClient, AdminError> {
+        let key = self.api_key_file.as_deref().map(ShownKey::first_of).transpose()?;
+        Ok(AdminClient { key, ..self.client_without_key() })
+    }
+
+    /// For what needs no key.
+    pub fn client_without_key(&self) -> AdminClient {
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        AdminClient { url: self.admin.clone(), key: None, client }
+    }
+}
+
 impl AdminClient {
-    pub fn new(url: AdminUrl) -> Self {
-        Self { url, client: Client::builder(TokioExecutor::new()).build_http() }
+    /// A probe's answer: whether it is well, and the document that says so.
+    ///
+    /// # Errors
+    /// When there is no gateway.
+    pub async fn probe(&self, path: &str) -> Result<(bool, Value), AdminError> {
+        let Exchanged { status, document, .. } =
+            self.ask(Method::GET, path, None, Bytes::new()).await?;
+        Ok((status.is_success(), document))
     }
 
     /// The model's versions, labels, weights, and the tag of what can be changed.
@@ -73,7 +133,7 @@ impl AdminClient {
     /// # Errors
     /// When there is no such model, or no gateway.
     pub async fn model(&self, model: &str) -> Result<Answer, AdminError> {
-        self.ask(Method::GET, &path(model, ""), None, Bytes::new()).await
+        self.answer(self.ask(Method::GET, &path(model, ""), None, Bytes::new()).await?)
     }
 
     /// Replaces the weights, provided that nobody changed them since `etag` was read.
@@ -87,7 +147,7 @@ impl AdminClient {
         etag: &str,
     ) -> Result<Answer, AdminError> {
         let body = Bytes::from(serde_json::json!({ "weights": weights }).to_string());
-        self.ask(Method::PUT, &path(model, "/weights"), Some(etag), body).await
+        self.answer(self.ask(Method::PUT, &path(model, "/weights"), Some(etag), body).await?)
     }
 
     async fn ask(
@@ -96,10 +156,13 @@ impl AdminClient {
         path: &str,
         etag: Option<&str>,
         body: Bytes,
-    ) -> Result<Answer, AdminError> {
+    ) -> Result<Exchanged, AdminError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url.0));
         if let Some(etag) = etag {
             request = request.header(IF_MATCH, etag);
+        }
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, key.authorization());
         }
         let request = request
             .header(CONTENT_TYPE, "application/json")
@@ -110,7 +173,7 @@ impl AdminClient {
             .map_err(|_| AdminError::Slow { url: self.url.0.clone() })?
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, AdminError> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Exchanged, AdminError> {
         let response = self.client.request(request).await.map_err(|error| {
             AdminError::Unreachable { url: self.url.0.clone(), reason: root_cause(&error) }
         })?;
@@ -121,12 +184,20 @@ impl AdminClient {
         let body = body.map_err(|error| self.strange(error.to_string()))?.to_bytes();
         let document: Value = serde_json::from_slice(&body)
             .map_err(|_| self.strange(format!("status {status} without JSON")))?;
+        Ok(Exchanged { status, etag, document })
+    }
+
+    fn answer(&self, exchanged: Exchanged) -> Result<Answer, AdminError> {
+        let Exchanged { status, etag, document } = exchanged;
         if !status.is_success() {
             let message = match document["error"].as_str() {
                 Some(message) => message.to_owned(),
                 None => format!("refused with status {status}"),
             };
-            return Err(AdminError::Refused { status, message });
+            return Err(match status {
+                StatusCode::UNAUTHORIZED => AdminError::Unauthenticated { message },
+                status => AdminError::Refused { status, message },
+            });
         }
         let etag = etag.ok_or_else(|| self.strange("an answer without ETag".to_owned()))?;
         Ok(Answer { etag, document })

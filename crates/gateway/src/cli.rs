@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Overrides, Problems};
+use crate::probe::{self, Probe};
 use crate::serve;
 use crate::traffic;
 use crate::weights::{self, Weights};
@@ -29,6 +30,8 @@ enum Command {
     CheckConfig(Source),
     /// Show how a model's traffic is split, or split it anew, on a running gateway
     Weights(Weights),
+    /// Ask a running gateway whether it is ready, or live; exit status 1 when not
+    Probe(Probe),
     /// Print the version of the gateway and of the ONNX Runtime it was tested with
     Version,
 }
@@ -71,6 +74,10 @@ pub fn main() -> ExitCode {
         },
         Command::Weights(asked) => match weights::run(&asked) {
             Ok(table) => print(&table),
+            Err(error) => complain(1, error),
+        },
+        Command::Probe(asked) => match probe::run(&asked) {
+            Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(1, error),
         },
         Command::Version => print(&format!(

@@ -4,6 +4,7 @@
 //! Each room has its own plain config; this composes them and gives every value its name in the file.
 //! What an operator sets through the admin API is not configuration: it is state, and wins over this.
 
+mod api_keys;
 mod model;
 mod overrides;
 mod summary;
@@ -23,6 +24,7 @@ use tidegate_proto::JsonLimits;
 use tidegate_router::Limits;
 use tidegate_telemetry::{AccessSampling, LogConfig, LogFilter};
 
+pub use api_keys::ApiKeys;
 use model::Models;
 pub(crate) use model::named_splits;
 pub use overrides::Overrides;
@@ -38,6 +40,8 @@ pub struct Config {
     /// Where predictions are answered.
     pub data: Vec<ListenAddress>,
     pub admin_address: SocketAddr,
+    /// Who may ask; without it, whoever reaches a port.
+    pub api_keys: Option<ApiKeys>,
     pub control: ControlConfig,
     /// How long to wait between two looks at the repository; without it, it is looked at when asked to.
     pub poll_interval: Option<Duration>,
@@ -60,6 +64,7 @@ impl Config {
         Self {
             data: [8500, 8501].map(|port| loopback(port).into()).to_vec(),
             admin_address: loopback(8502),
+            api_keys: None,
             control: ControlConfig {
                 repository,
                 allow_empty: false,
@@ -116,6 +121,7 @@ fn compose(root: &Section<'_>) -> Config {
     read_how_models_come(section, &mut config);
     config.control.traffic_file = read_traffic(root.section("traffic"));
     read_addresses(root, &mut config);
+    config.api_keys = ApiKeys::read(root.section("api_keys"));
     read_limits(root.section("limits"), &mut config);
     read_process(root, &mut config);
     let models = Models::read(root, config.ingress.request_timeout);

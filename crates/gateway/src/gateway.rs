@@ -13,6 +13,7 @@ use thiserror::Error;
 use tidegate_backend::Backend;
 use tidegate_batcher::burst;
 use tidegate_control::{AdminServer, ControlConfig, ControlError, ControlPlane, Watch};
+use tidegate_credentials::KeyFileError;
 use tidegate_inference::{Admission, Management};
 use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_router::Router;
@@ -20,6 +21,7 @@ use tidegate_telemetry::{AccessLog, GatewayView, Telemetry};
 use tokio::net::TcpListener;
 
 use crate::config::Listed;
+use crate::doors::Doors;
 use crate::every::Every;
 use crate::running::{Parts, Running};
 use crate::traffic::TrafficFile;
@@ -34,6 +36,10 @@ pub enum StartError {
     Bind { port: &'static str, address: ListenAddress, source: io::Error },
     #[error(transparent)]
     Control(#[from] ControlError),
+    #[error("the API keys cannot be used: {0}")]
+    Keys(#[from] KeyFileError),
+    #[error("cannot start the thread that follows the API keys: {0}")]
+    Follower(io::Error),
     #[error("cannot start the thread that loads the models: {0}")]
     Loader(io::Error),
     #[error("cannot start the threads that serve connections: {0}")]
@@ -44,9 +50,10 @@ impl Gateway {
     /// Builds the stack and opens all ports. Models are loaded in the background.
     ///
     /// # Errors
-    /// When a port cannot be opened, or the repository or the state cannot be used.
+    /// When a port cannot be opened, or the repository, the state or the API keys cannot be used.
     pub async fn start(config: Config, backend: Arc<dyn Backend>) -> Result<Running, StartError> {
         let telemetry = Telemetry::new();
+        let doors = Doors::open(config.api_keys.as_ref(), &telemetry)?;
         let router = Router::new(config.limits);
         let control = ControlPlane::open(
             &config.control,
@@ -68,7 +75,8 @@ impl Gateway {
                 let draining = drain.is_draining().then(|| "the gateway is draining".to_owned());
                 draining.or_else(|| control.why_not_ready())
             }
-        });
+        })
+        .behind(doors.admin);
         let catalogs = Arc::clone(&router);
         let (catalogs_of, drain_of) = (Arc::clone(&router), drain.clone());
         telemetry.watch_gateway(move || GatewayView {
@@ -77,8 +85,15 @@ impl Gateway {
         });
         let access_log = AccessLog::new(config.access);
         let management: Arc<dyn Management> = Arc::<ControlPlane>::clone(&control);
-        let ingress =
-            Ingress::new(config.ingress, router, management, telemetry, access_log, drain.clone());
+        let ingress = Ingress::new(
+            config.ingress,
+            router,
+            management,
+            telemetry,
+            access_log,
+            doors.data,
+            drain.clone(),
+        );
         let loader = thread::Builder::new()
             .name("tidegate-loader".to_owned())
             .spawn({

@@ -6,15 +6,17 @@
 mod admin_client;
 pub mod cli;
 mod config;
+mod doors;
 mod every;
 mod gateway;
 mod ports_file;
+mod probe;
 mod running;
 mod serve;
 mod signals;
 mod traffic;
 mod weights;
 
-pub use config::{Config, Origin, Override, Overrides, Problem, Problems};
+pub use config::{ApiKeys, Config, Origin, Override, Overrides, Problem, Problems};
 pub use gateway::{Gateway, StartError};
 pub use running::{Running, Stopped};

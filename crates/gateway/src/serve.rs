@@ -117,6 +117,7 @@ fn log_effective(config: &Config) {
         intra_op_threads = defaults.intra_op_threads,
         models_configured = control.models.len(),
         management = ingress.management,
+        api_keys = config.api_keys.as_ref().map(|keys| keys.path.display().to_string()),
         max_body_bytes = ingress.max_body_size,
         request_timeout_ms = millis(ingress.request_timeout),
         max_requests_in_flight = limits.max_requests_in_flight,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use thiserror::Error;
 use tidegate_control::Target;
 
-use crate::admin_client::{AdminClient, AdminError, AdminUrl};
+use crate::admin_client::{AdminError, AdminPort};
 
 /// Without assignments: shows the split. With assignments: they replace all of the model's weights, and a
 /// version that is not named gets 0.
@@ -22,16 +22,8 @@ pub struct Weights {
     /// Label or version, and its relative share from 0 to 10000
     #[arg(value_name = "TARGET=WEIGHT", value_parser = Assignment::parse)]
     assignments: Vec<Assignment>,
-    /// The admin port of the gateway
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "TIDEGATE_ADMIN",
-        hide_env_values = true,
-        default_value = "http://127.0.0.1:8502",
-        value_parser = AdminUrl::parse
-    )]
-    admin: AdminUrl,
+    #[command(flatten)]
+    port: AdminPort,
     /// Write only if the model's tag is still ETAG [default: the tag read just before]
     #[arg(long, value_name = "ETAG", requires = "assignments")]
     if_match: Option<String>,
@@ -61,7 +53,7 @@ pub enum WeightsError {
 /// When the gateway is not there or refuses.
 pub fn run(asked: &Weights) -> Result<String, WeightsError> {
     let weights = document(&asked.assignments)?;
-    let client = AdminClient::new(asked.admin.clone());
+    let client = asked.port.client()?;
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let mut model = client.model(&asked.model).await?;
         if !asked.assignments.is_empty() {

@@ -153,6 +153,40 @@ fn weights_without_a_gateway_says_where_it_looked() {
 }
 
 #[test]
+fn a_probe_without_a_gateway_fails_and_says_where_it_looked() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    for more in [&[][..], &["--live"], &["--wait", "300ms"], &["--model", "digits"]] {
+        let mut arguments = vec!["probe", "--admin", &address];
+        arguments.extend(more);
+        let output = tidegate(&arguments).output().unwrap();
+        assert_eq!(status(&output), 1, "{more:?}");
+        assert_eq!(stdout(&output), "");
+        let text = stderr(&output);
+        assert!(text.contains(&address) && text.contains("is `tidegate serve` running?"), "{text}");
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_used_is_told_by_its_place_and_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "web secret").unwrap();
+    let path = file.display().to_string();
+    for arguments in [&["weights", "digits"][..], &["probe", "--model", "digits"]] {
+        let by_flag = tidegate(arguments).args(["--api-key-file", &path]).output().unwrap();
+        let by_variable = tidegate(arguments).env("TIDEGATE_API_KEY_FILE", &path).output().unwrap();
+        for output in [by_flag, by_variable] {
+            assert_eq!(status(&output), 1, "{arguments:?}");
+            let text = stderr(&output);
+            assert!(text.contains(&format!("{path}:1: expected a key of 16 to 512")), "{text}");
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+}
+
+#[test]
 fn wrong_usage_ends_with_status_2() {
     for arguments in [
         &["weights", "digits", "blue"][..],
@@ -160,6 +194,11 @@ fn wrong_usage_ends_with_status_2() {
         &["weights", "digits", "--admin", "https://x"],
         &["weights", "digits", "--if-match", "x"],
         &["serve", "--colour", "red"],
+        &["probe", "--live", "--model", "digits"],
+        &["probe", "--version", "1"],
+        &["probe", "--model", "digits", "--version", "0"],
+        &["probe", "--wait", "30"],
+        &["probe", "--api-key", "0123456789abcdef"],
         &[],
     ] {
         assert_eq!(status(&tidegate(arguments).output().unwrap()), 2, "{arguments:?}");

@@ -16,7 +16,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 use tidegate_backend::MockBackend;
-use tidegate_gateway::{Config, Gateway, Running, Stopped};
+use tidegate_gateway::{ApiKeys, Config, Gateway, Running, Stopped};
 use tidegate_inference::{DataType, Dim, Label, ModelName, Signature, TensorSpec, Version};
 use tidegate_ingress::ListenAddress;
 
@@ -77,6 +77,13 @@ impl Http {
 
     async fn infer(&self, running: &Running) -> (u16, Bytes) {
         self.send(format!("http://{}/v2/models/m/infer", data(running)), Some(INFER)).await
+    }
+
+    async fn infer_with(&self, running: &Running, key: &str) -> u16 {
+        let url = format!("http://{}/v2/models/m/infer", data(running));
+        let request = http::Request::post(url).header("x-api-key", key);
+        let request = request.body(Full::new(Bytes::from_static(INFER.as_bytes()))).unwrap();
+        self.0.request(request).await.unwrap().status().as_u16()
     }
 
     /// Polls, as any supervisor does: each round is an answered request, there is nothing to sleep for.
@@ -197,6 +204,112 @@ async fn a_socket_that_is_listened_on_is_named() {
     let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
     let said = format!("unix:{}", socket.display());
     assert!(error.contains(&said) && error.contains("listens on it already"), "{error}");
+}
+
+/// Runs `tidegate`; its exit status and what it printed.
+async fn tidegate(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(arguments).env_remove("TIDEGATE_API_KEY_FILE").env_remove("TIDEGATE_ADMIN");
+    let run = tokio::task::spawn_blocking(move || command.output().unwrap());
+    let output = run.await.unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_tells_ready_from_live_and_says_why_a_model_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = mock();
+    let running = Gateway::start(config(folder.path()), Arc::new(engine.clone())).await.unwrap();
+    let admin = running.admin.to_string();
+    let probe = async |more: &[&str]| {
+        let asked = ["probe", "--admin", &admin].iter().chain(more).copied().collect::<Vec<_>>();
+        tidegate(&asked).await
+    };
+    // Whatever loading takes: it waits for it.
+    assert_eq!(probe(&["--wait", "20s"]).await, (Some(0), String::new()));
+    for well in [&[][..], &["--live"], &["--model", "m"], &["--model", "m", "--version", "2"]] {
+        assert_eq!(probe(well).await, (Some(0), String::new()), "{well:?}");
+    }
+    let (status, told) = probe(&["--model", "m", "--version", "3", "--wait", "250ms"]).await;
+    assert_eq!(status, Some(1));
+    let said = "tidegate: still so after 250ms: model 'm' has no version 3: version 1 is ready";
+    assert!(told.starts_with(said), "{told}");
+    let (status, told) = probe(&["--model", "letters"]).await;
+    assert_eq!(status, Some(1));
+    assert!(told.contains("no model 'letters', the models are: m"), "{told}");
+
+    let unload = http::Request::post(format!("http://{admin}/admin/v1/models/m/unload"));
+    let unloaded = Http::new().0.request(unload.body(Full::default()).unwrap()).await.unwrap();
+    assert_eq!(unloaded.status(), 200);
+    assert_eq!(probe(&["--live"]).await.0, Some(0));
+    let (status, told) = probe(&[]).await;
+    assert_eq!(status, Some(1));
+    assert!(told.starts_with("tidegate: not ready"), "{told}");
+    let (status, told) = probe(&["--model", "m"]).await;
+    assert_eq!(status, Some(1));
+    assert!(told.contains("no version of model 'm' is ready: version 1 is unloaded"), "{told}");
+    running.stop().await;
+}
+
+const OPS: &str = "0123456789abcdef-ops";
+const NEXT: &str = "0123456789abcdef-next";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_guard_both_ports_and_a_changed_file_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, format!("ops {OPS}\n")).unwrap();
+    let mut config = config(folder.path());
+    config.api_keys = Some(ApiKeys { path: file.clone(), data: true, admin: true, metrics: false });
+    let running = Gateway::start(config, Arc::new(mock())).await.unwrap();
+    let http = Http::new();
+    http.until_ready(&running).await;
+    assert_eq!(http.infer(&running).await.0, 401);
+    let models = format!("http://{}/admin/v1/models", running.admin);
+    assert_eq!(http.send(models, None).await.0, 401);
+
+    let admin = running.admin.to_string();
+    let (status, told) = tidegate(&["weights", "m", "--admin", &admin]).await;
+    assert_eq!(status, Some(1));
+    assert!(told.contains("an API key is needed") && told.contains("--api-key-file"), "{told}");
+    let path = file.display().to_string();
+    let with_key = ["--admin", &admin, "--api-key-file", &path];
+    for command in [&["weights", "m", "blue=1"][..], &["probe", "--model", "m"]] {
+        let (status, told) = tidegate(&[command, &with_key].concat()).await;
+        assert_eq!(status, Some(0), "{told}");
+    }
+    // A key that is refused does not get better by waiting.
+    let stranger = folder.path().join("stranger");
+    std::fs::write(&stranger, "0123456789abcdef-stranger").unwrap();
+    let stranger = stranger.display().to_string();
+    let wait = ["probe", "--model", "m", "--wait", "1h", "--admin", &admin];
+    let (status, told) = tidegate(&[&wait[..], &["--api-key-file", &stranger]].concat()).await;
+    assert_eq!(status, Some(1));
+    assert!(told.contains("the API key is not known here"), "{told}");
+
+    let new = folder.path().join("new");
+    std::fs::write(&new, format!("ops {NEXT}\n")).unwrap();
+    std::fs::rename(new, &file).unwrap();
+    let changed = async {
+        while http.infer_with(&running, OPS).await != 401 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), changed).await.unwrap();
+    assert_eq!(http.infer_with(&running, NEXT).await, 200);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_cannot_be_used_stop_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys");
+    std::fs::write(&file, "secret").unwrap();
+    let mut config = config(folder.path());
+    config.api_keys = Some(ApiKeys { path: file, data: true, admin: true, metrics: false });
+    let error = Gateway::start(config, Arc::new(mock())).await.unwrap_err().to_string();
+    assert!(error.contains("keys:1: expected a key of 16 to 512"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

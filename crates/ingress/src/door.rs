@@ -32,7 +32,7 @@ impl<'p> Asked<'p> {
     }
 
     /// What its caller must be allowed to do; `None` where anybody may ask.
-    fn scope(&self) -> Option<Scope> {
+    pub fn scope(&self) -> Option<Scope> {
         match self {
             Self::Http(Ok(endpoint)) => scope_of(endpoint),
             Self::Grpc(Ok(method)) => scope_of_call(*method),

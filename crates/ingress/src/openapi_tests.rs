@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tidegate_inference::VersionSelector;
 
 use super::DOCUMENT;
+use crate::door::Asked;
 use crate::route::{
     Endpoint, MemoryCall, MemoryKind, NoRoute, RepositoryCall, SettingsCall, Target, route,
 };
@@ -77,14 +78,18 @@ fn documented() -> Vec<(String, Vec<Method>)> {
     let document = document();
     let of_path = |(path, item): (&String, &Value)| {
         let has = |method: &Method| item.get(method.as_str().to_ascii_lowercase()).is_some();
-        let path = path.replace("{version}", "3");
-        let path = ["{model}", "{label}", "{region}", "{repository}"]
-            .iter()
-            .fold(path, |path, parameter| path.replace(parameter, &parameter[1..2]));
-        assert!(!path.contains('{'), "unknown parameter: {path}");
-        (path, METHODS.into_iter().filter(has).collect())
+        (filled(path), METHODS.into_iter().filter(has).collect())
     };
     document["paths"].as_object().expect("paths").iter().map(of_path).collect()
+}
+
+fn filled(path: &str) -> String {
+    let path = path.replace("{version}", "3");
+    let path = ["{model}", "{label}", "{region}", "{repository}"]
+        .iter()
+        .fold(path, |path, parameter| path.replace(parameter, &parameter[1..2]));
+    assert!(!path.contains('{'), "unknown parameter: {path}");
+    path
 }
 
 #[test]
@@ -128,7 +133,9 @@ fn references_lead_somewhere_and_nothing_is_left_unreferenced() {
     let mut referenced = BTreeSet::new();
     references(&document, &mut referenced);
     let mut there = BTreeSet::new();
-    for (kind, components) in document["components"].as_object().expect("components") {
+    // Security schemes are named, not referenced.
+    let components = document["components"].as_object().expect("components");
+    for (kind, components) in components.iter().filter(|(kind, _)| *kind != "securitySchemes") {
         let names = components.as_object().expect("components by name").keys();
         there.extend(names.map(|name| format!("#/components/{kind}/{name}")));
     }
@@ -143,6 +150,22 @@ fn references(value: &Value, found: &mut BTreeSet<String>) {
         }
         Value::Array(items) => items.iter().for_each(|item| references(item, found)),
         _ => {}
+    }
+}
+
+#[test]
+fn the_document_says_what_needs_a_key() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for method in METHODS {
+            let Some(operation) = item.get(method.as_str().to_ascii_lowercase()) else { continue };
+            let needs_one = Asked::Http(route(&method, &filled(path))).scope().is_some();
+            let responses = &operation["responses"];
+            let refused = ["401", "403"].map(|status| responses.get(status).is_some());
+            assert_eq!(refused, [needs_one; 2], "{method} {path}");
+            let is_open = operation.get("security") == Some(&Value::Array(Vec::new()));
+            assert_eq!(is_open, !needs_one, "{method} {path}");
+        }
     }
 }
 

@@ -329,6 +329,23 @@ async fn every_path_but_probes_and_the_list_of_paths_needs_a_key_with_its_scope(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_openapi_document_says_what_needs_a_key() {
+    let api = Api::guarded(Some(KEYS)).await;
+    let document = api.get("/openapi.json").await.json();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let filled = path.replace("{model}", "digits").replace("{label}", "blue");
+        let operations = item.as_object().expect("operations").iter();
+        for (method, operation) in operations.filter(|(method, _)| *method != "parameters") {
+            let needs_one = api.send(&method.to_uppercase(), &filled, &[], "").await.status == 401;
+            let responses = &operation["responses"];
+            let refused = ["401", "403"].map(|status| responses.get(status).is_some());
+            assert_eq!(refused, [needs_one; 2], "{method} {path}");
+            assert_eq!(operation["security"] == json!([]), !needs_one, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_page_from_elsewhere_may_not_move_traffic_with_a_key_either() {
     let api = Api::guarded(Some(KEYS)).await;
     let headers = [OPS, "origin: http://evil.example"];

@@ -14,7 +14,7 @@ struct Entry {
     help: &'static str,
 }
 
-const ENTRIES: [Entry; 16] = [
+const ENTRIES: [Entry; 17] = [
     Entry {
         flag: "model-repository",
         variable: "MODEL_BASE_PATH",
@@ -56,6 +56,13 @@ const ENTRIES: [Entry; 16] = [
         key: "admin.address",
         value: "IP:PORT",
         help: "Where the admin API, probes and metrics are [default: 127.0.0.1:8502]",
+    },
+    Entry {
+        flag: "api-keys",
+        variable: "TIDEGATE_API_KEYS",
+        key: "api_keys.path",
+        value: "FILE",
+        help: "The keys of those who may ask [default: whoever reaches a port may]",
     },
     Entry {
         flag: "state",

@@ -5,7 +5,7 @@ use std::fmt;
 use tidegate_control::{BatchingConfig, ModelConfig};
 use tidegate_ingress::ListenAddress;
 
-use super::Config;
+use super::{ApiKeys, Config};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,6 +20,9 @@ impl fmt::Display for Config {
         }
         writeln!(f, "  data          {}", Listed(&self.data))?;
         writeln!(f, "  admin         {}", self.admin_address)?;
+        if let Some(keys) = &self.api_keys {
+            writeln!(f, "  API keys      {}{}", keys.path.display(), Guarded(keys))?;
+        }
         writeln!(f, "  state         {}", self.control.state_file.display())?;
         match &self.onnxruntime {
             Some(library) => writeln!(f, "  ONNX Runtime  {}", library.display())?,
@@ -44,6 +47,23 @@ impl fmt::Display for Listed<'_> {
             write!(f, "{before}{address}")?;
         }
         Ok(())
+    }
+}
+
+/// What needs a key.
+struct Guarded<'a>(&'a ApiKeys);
+
+impl fmt::Display for Guarded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ApiKeys { data, admin, metrics, .. } = *self.0;
+        let ports: Vec<_> = [(data, "data"), (admin, "admin"), (metrics, "metrics")]
+            .into_iter()
+            .filter_map(|(guarded, what)| guarded.then_some(what))
+            .collect();
+        match &ports[..] {
+            [] => f.write_str(", needed for nothing"),
+            ports => write!(f, ", needed for {}", ports.join(", ")),
+        }
     }
 }
 

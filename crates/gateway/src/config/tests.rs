@@ -363,3 +363,54 @@ fn two_ports_cannot_be_one() {
     let any = "[data]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n";
     good(any);
 }
+
+const WEB: &str = "0123456789abcdef-web";
+
+impl File {
+    fn beside(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+        self
+    }
+}
+
+#[test]
+fn keys_are_wanted_by_both_ports_and_by_scrapers_only_when_said() {
+    let read = |more: &str| {
+        let file = File::new(&format!("{GOOD}[api_keys]\npath = \"keys\"\n{more}"));
+        let config = file.beside("keys", WEB).read(&[]).unwrap();
+        let keys = config.api_keys.unwrap();
+        (keys.data, keys.admin, keys.metrics)
+    };
+    assert_eq!(good("").api_keys, None);
+    assert_eq!(read(""), (true, true, false));
+    assert_eq!(read("data = false\nmetrics = true\n"), (false, true, true));
+}
+
+#[test]
+fn every_mistake_in_the_keys_is_told_by_file_and_line_and_never_shows_a_key() {
+    let file = File::new(&format!("{GOOD}[api_keys]\npath = \"keys\"\n[data]\nmetric = true\n"));
+    let text = format!("web {WEB}\nweb {WEB}x\n\nshort secret\n{WEB} {WEB}y predict,root\n");
+    let told = file.beside("keys", &text).read(&[]).unwrap_err();
+    assert!(told.starts_with("4 mistakes"), "{told}");
+    for said in [
+        "tidegate.toml:5: api_keys.path: keys:2: expected another name than in line 1",
+        "api_keys.path: keys:4: expected a key of 16 to 512 characters, got one of 6",
+        "api_keys.path: keys:5: expected scopes as the third word",
+        "data.metric: no such key; did you mean 'metrics'?",
+    ] {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    assert!(!told.contains("0123456789abcdef") && !told.contains("secret"), "{told}");
+}
+
+#[test]
+fn a_switch_without_a_file_of_keys_is_no_lock() {
+    let told = File::new(&format!("{GOOD}[api_keys]\ndata = true\n")).read(&[]).unwrap_err();
+    assert!(
+        told.contains("tidegate.toml:4: api_keys.path: expected the file of the keys"),
+        "{told}"
+    );
+    let told = File::new(GOOD).read(&[("api_keys.path", "/nowhere/keys")]).unwrap_err();
+    let said = "environment API_KEYS.PATH: api_keys.path: /nowhere/keys: cannot be read";
+    assert!(told.contains(said), "{told}");
+}
