@@ -214,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_lets_go_of_keys_that_nobody_holds() {
+    fn following_keys_does_not_hold_them() {
         let Site { keys, follower, .. } = Site::new();
         drop(keys);
-        assert!(follower.keys.upgrade().is_none());
+        assert!(follower.keys.upgrade().is_none(), "the thread ends");
     }
 }
