@@ -1,26 +1,23 @@
-//! Notices that the file of keys has changed.
+//! Notices that the file of keys has changed. Whoever holds it calls [`Follower::look`] again and again.
 //!
-//! A thread, and not a look on a request's way: a file system that hangs then holds up nobody, an idle gateway tells
-//! of a bad file too, and requests pay nothing. It reads the whole file every second and compares what is in it. That
-//! is a few pages from memory, and sees what times and lengths do not: the same file written again within a clock's
-//! tick, and the kubelet's way, a symbolic link swapped two steps above.
+//! That is done on a thread, and not on a request's way: a file system that hangs then holds up nobody, an idle gateway
+//! tells of a bad file too, and requests pay nothing. Each look reads the whole file and compares what is in it. That is a
+//! few pages from memory, and sees what times and lengths do not: the same file written again within a clock's tick,
+//! and the kubelet's way, a symbolic link swapped two steps above.
 //!
 //! What was found counts when the next look finds the same, so that a file is not taken for changed while it is
 //! written.
 
-use std::io;
-use std::sync::{Arc, Weak};
-use std::thread;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::file::KeyFileError;
 use crate::keys::{Keys, contents};
 
-const LOOK: Duration = Duration::from_secs(1);
-
 pub struct Follower {
-    keys: Weak<Keys>,
+    keys: Arc<Keys>,
     last: Option<Sight>,
     /// What was put in force or refused.
     judged: Sight,
@@ -34,25 +31,19 @@ enum Sight {
 }
 
 impl Follower {
-    pub fn of(keys: &Arc<Keys>) -> Self {
-        Self { keys: Arc::downgrade(keys), last: None, judged: Sight::Contents(keys.first) }
+    /// Between two looks.
+    pub const PAUSE: Duration = Duration::from_secs(1);
+
+    pub(crate) fn of(keys: Arc<Keys>) -> Self {
+        let judged = Sight::Contents(keys.first);
+        Self { keys, last: None, judged }
     }
 
-    pub fn start(mut self) -> io::Result<()> {
-        let follow = move || {
-            while let Some(keys) = self.keys.upgrade() {
-                self.look(&keys);
-                drop(keys);
-                thread::sleep(LOOK);
-            }
-        };
-        thread::Builder::new().name("tidegate-keys".to_owned()).spawn(follow).map(drop)
-    }
-
-    fn look(&mut self, keys: &Keys) {
-        let contents = contents(keys.file());
+    /// Puts in force what has changed for good, or tells why that cannot be.
+    pub fn look(&mut self) {
+        let contents = contents(self.keys.file());
         if self.is_news(Sight::of(&contents)) {
-            keys.replace(contents);
+            self.keys.replace(contents);
         }
     }
 
@@ -82,6 +73,12 @@ impl Sight {
             (Self::Unreadable(one), Self::Unreadable(other)) => one == other,
             _ => false,
         }
+    }
+}
+
+impl fmt::Debug for Follower {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Follower").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
@@ -115,7 +112,7 @@ mod tests {
             symlink("..data/api_key", folder.path().join("api_key")).unwrap();
             let telemetry = Telemetry::new();
             let keys = Keys::read(&folder.path().join("api_key"), &telemetry).unwrap();
-            let follower = Follower::of(&keys);
+            let follower = keys.follower();
             Self { folder, telemetry, keys, follower }
         }
 
@@ -129,7 +126,7 @@ mod tests {
 
         fn look(&mut self, times: usize) {
             for _ in 0..times {
-                self.follower.look(&self.keys);
+                self.follower.look();
             }
         }
 
@@ -211,12 +208,5 @@ mod tests {
         assert_eq!([KEY, KEY, KEY].map(|text| site.follower.is_news(sight(text))), [false; 3]);
         let news = ["x", "x", "x"].map(|text| site.follower.is_news(sight(text)));
         assert_eq!(news, [false, true, false]);
-    }
-
-    #[test]
-    fn following_keys_does_not_hold_them() {
-        let Site { keys, follower, .. } = Site::new();
-        drop(keys);
-        assert!(follower.keys.upgrade().is_none(), "the thread ends");
     }
 }

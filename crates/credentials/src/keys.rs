@@ -4,7 +4,6 @@
 //! says why, and a gauge says so for as long as it lasts.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,12 +51,9 @@ impl Keys {
         file::parse(file, &contents(file)?).map(drop)
     }
 
-    /// Looks at the file every second, on a thread of its own, until the last of those who hold these keys has let go.
-    ///
-    /// # Errors
-    /// When the system has no thread left.
-    pub fn follow(self: &Arc<Self>) -> io::Result<()> {
-        Follower::of(self).start()
+    /// What keeps them as the file has them, for as long as it is asked to look.
+    pub fn follower(self: &Arc<Self>) -> Follower {
+        Follower::of(Arc::clone(self))
     }
 
     pub(crate) fn file(&self) -> &Path {

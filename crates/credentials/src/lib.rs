@@ -16,6 +16,7 @@ mod shown_key;
 
 pub use door::{Caller, Door, Refused};
 pub use file::{KeyFileError, Mistake};
+pub use follower::Follower;
 pub use keys::Keys;
 pub use scope::Scope;
 pub use shown_key::ShownKey;

@@ -13,7 +13,7 @@ use thiserror::Error;
 use tidegate_backend::Backend;
 use tidegate_batcher::burst;
 use tidegate_control::{AdminServer, ControlConfig, ControlError, ControlPlane, Watch};
-use tidegate_credentials::KeyFileError;
+use tidegate_credentials::{Follower, KeyFileError};
 use tidegate_inference::{Admission, Management};
 use tidegate_ingress::{Drain, Ingress, IoThreads, ListenAddress, Listener, Rounds};
 use tidegate_router::Router;
@@ -38,8 +38,6 @@ pub enum StartError {
     Control(#[from] ControlError),
     #[error("the API keys cannot be used: {0}")]
     Keys(#[from] KeyFileError),
-    #[error("cannot start the thread that follows the API keys: {0}")]
-    Follower(io::Error),
     #[error("cannot start the thread that loads the models: {0}")]
     Loader(io::Error),
     #[error("cannot start the threads that serve connections: {0}")]
@@ -101,8 +99,8 @@ impl Gateway {
                 move || load(&control, &catalogs, &drain)
             })
             .map_err(StartError::Loader)?;
-        let followers =
-            follow(&config.control, config.poll_interval, &control).map_err(StartError::Loader)?;
+        let followers = follow(&config.control, config.poll_interval, doors.follower, &control)
+            .map_err(StartError::Loader)?;
         let admin_leaves = Drain::new();
         let running = Running::new(Parts {
             listeners,
@@ -136,9 +134,13 @@ fn bursts() -> Rounds {
 fn follow(
     config: &ControlConfig,
     poll_interval: Option<Duration>,
+    keys: Option<Follower>,
     control: &Arc<ControlPlane>,
 ) -> io::Result<Vec<Every>> {
     let mut followers = Vec::new();
+    if let Some(mut keys) = keys {
+        followers.push(Every::start("tidegate-keys", Follower::PAUSE, move || keys.look())?);
+    }
     if let Some(path) = &config.traffic_file {
         let (mut file, control) = (TrafficFile::at(path.clone()), Arc::clone(control));
         let look = move || file.look(&control);

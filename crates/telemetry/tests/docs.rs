@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tidegate_inference::{Entrypoint, ErrorKind, ModelName, Version, VersionState};
 use tidegate_telemetry::{Port, Telemetry};
@@ -24,6 +24,8 @@ fn scrape() -> String {
     telemetry.set_version_state(&model, version, VersionState::Ready);
     telemetry.set_route_weight(&model, version, 1);
     telemetry.set_unbatched(&model, version, false);
+    telemetry.load_failed(&model, version);
+    telemetry.traffic_file_applied(SystemTime::UNIX_EPOCH);
     telemetry.set_load_duration(&model, version, Duration::from_secs(1));
     telemetry.refused("http_v2_json", ErrorKind::TooLarge);
     telemetry.api_key("web").allowed(Port::Data);

@@ -1,4 +1,5 @@
 use tidegate_control::BatchingConfig;
+use tidegate_inference::ModelName;
 
 use super::*;
 
