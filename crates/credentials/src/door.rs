@@ -9,7 +9,7 @@ use tidegate_inference::{Error, ErrorKind};
 use tidegate_telemetry::Port;
 
 use crate::digest::Digest;
-use crate::file::LONGEST;
+use crate::file::LENGTHS;
 use crate::keys::Keys;
 use crate::presented::{Presented, presented};
 use crate::ring::Key;
@@ -83,8 +83,8 @@ impl Door {
     }
 
     fn find(&self, key: &[u8]) -> Option<Caller> {
-        // No key is as long, and hashing takes time.
-        if key.len() > LONGEST {
+        // Hashing what is longer takes time; and a hash in the file does not tell that it is of a word.
+        if !LENGTHS.contains(&key.len()) {
             return None;
         }
         self.keys.ring.load().find(&Digest::of(key)).cloned().map(Caller)
@@ -122,6 +122,8 @@ mod tests {
 
     const WEB: &str = "0123456789abcdef-web";
     const OPS: &str = "0123456789abcdef-ops";
+    /// Of a key that is too short to be one: FIPS 180-2, appendix B.1.
+    const ABC: &str = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
     struct Site {
         telemetry: Arc<Telemetry>,
@@ -132,7 +134,7 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("keys");
-            std::fs::write(&file, format!("web {WEB} predict\nops {OPS}\n")).unwrap();
+            std::fs::write(&file, format!("web {WEB} predict\nops {OPS}\nabc {ABC}\n")).unwrap();
             let telemetry = Telemetry::new();
             let keys = Keys::read(&file, &telemetry).unwrap();
             Self { telemetry, keys }
@@ -193,7 +195,8 @@ mod tests {
             (HeaderMap::new(), "an API key is needed"),
             (with(&almost), "not known"),
             (with(&WEB[..WEB.len() - 1]), "not known"),
-            (with(&"k".repeat(LONGEST + 1)), "not known"),
+            (with(&"k".repeat(LENGTHS.end() + 1)), "not known"),
+            (with("abc"), "not known"),
             (several, "got several"),
         ] {
             let (kind, message) = outcome(&door, &headers, Scope::Predict).unwrap_err();
@@ -205,7 +208,7 @@ mod tests {
             let labels = format!(r#"{{port="admin",reason="{reason}"}}"#);
             site.counts(&format!("tidegate_api_keys_rejected_total{labels} {count}"))
         };
-        assert!(rejected("missing", 1) && rejected("unknown", 4));
+        assert!(rejected("missing", 1) && rejected("unknown", 5));
     }
 
     #[test]

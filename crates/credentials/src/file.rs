@@ -6,6 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use tidegate_inference::Label;
@@ -15,8 +16,8 @@ use crate::scope::Scopes;
 
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_KEYS: usize = 256;
-const SHORTEST: usize = 16;
-pub const LONGEST: usize = 512;
+/// Characters of a key; a hash in the file may be of no other.
+pub const LENGTHS: RangeInclusive<usize> = 16..=512;
 const HASHED: &str = "sha256:";
 const MAX_MISTAKES: usize = 16;
 
@@ -154,10 +155,10 @@ fn digest(key: &str) -> Result<Digest, String> {
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err("expected a key of printable ASCII characters".to_owned());
     }
-    if !(SHORTEST..=LONGEST).contains(&key.len()) {
-        let length = key.len();
+    if !LENGTHS.contains(&key.len()) {
+        let (shortest, longest, length) = (LENGTHS.start(), LENGTHS.end(), key.len());
         return Err(format!(
-            "expected a key of {SHORTEST} to {LONGEST} characters, got one of {length}"
+            "expected a key of {shortest} to {longest} characters, got one of {length}"
         ));
     }
     Ok(Digest::of(key.as_bytes()))
