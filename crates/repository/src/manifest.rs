@@ -164,10 +164,10 @@ impl Manifest {
         if text.len() as u64 > MAX_BYTES {
             return Err(ManifestError::Full { path });
         }
-        durable_file::replace(&path, &text).map_err(|error| ManifestError::Io {
-            path: path.clone(),
-            doing: "written",
-            error,
+        durable_file::replace(&path, &text).map_err(|error| {
+            // A full disk gets back what little it had.
+            let _ = durable_file::remove_leftover(&path);
+            ManifestError::Io { path, doing: "written", error }
         })?;
         self.revision = revision;
         Ok(())
