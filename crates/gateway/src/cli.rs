@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, Overrides, Problems};
+use crate::model::{self, Answer, Model};
 use crate::probe::{self, Probe};
 use crate::serve;
 use crate::traffic;
@@ -32,6 +33,8 @@ enum Command {
     Weights(Weights),
     /// Ask a running gateway whether it is ready, or live; exit status 1 when not
     Probe(Probe),
+    /// Push, list, activate, roll back, delete and verify the versions of a model repository
+    Model(Model),
     /// Print the version of the gateway and of the ONNX Runtime it was tested with
     Version,
 }
@@ -80,6 +83,10 @@ pub fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => complain(1, error),
         },
+        Command::Model(asked) => match model::run(&asked) {
+            Ok(answer) => tell(answer),
+            Err(error) => complain(1, error),
+        },
         Command::Version => print(&format!(
             "tidegate {}, tested with ONNX Runtime {}\n",
             env!("CARGO_PKG_VERSION"),
@@ -92,6 +99,15 @@ impl Source {
     fn read(&self) -> Result<Config, Problems> {
         Config::read(self.config.as_deref(), &self.overrides)
     }
+}
+
+fn tell(answer: Answer) -> ExitCode {
+    for warning in &answer.warnings {
+        // As with complaints: what nobody can read is not told.
+        let _ = writeln!(io::stderr(), "tidegate: {warning}");
+    }
+    let printed = print(&answer.text);
+    if answer.is_bad { ExitCode::FAILURE } else { printed }
 }
 
 fn print(text: &str) -> ExitCode {

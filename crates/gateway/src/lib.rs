@@ -9,6 +9,7 @@ mod config;
 mod doors;
 mod every;
 mod gateway;
+mod model;
 mod ports_file;
 mod probe;
 mod running;

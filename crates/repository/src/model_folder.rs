@@ -10,6 +10,9 @@ use tidegate_inference::{ModelName, Version};
 
 use crate::{MANIFEST_FILE, Manifest, ManifestError, RepositoryError};
 
+/// How long an error's list may become.
+const MAX_LISTED: usize = 16;
+
 /// What is not finished, or no longer wanted. Nobody who serves models looks at hidden names.
 pub const PUSHING: &str = ".push-";
 pub const DELETING: &str = ".delete-";
@@ -32,6 +35,15 @@ impl ModelFolder {
     pub fn new(repository: &Path, model: ModelName) -> Self {
         let path = repository.join(model.as_str());
         Self { model, path }
+    }
+
+    /// A model that is there.
+    ///
+    /// # Errors
+    /// When it is not, with the names of those that are.
+    pub fn existing(repository: &Path, model: &ModelName) -> Result<Self, RepositoryError> {
+        let folder = Self::new(repository, model.clone());
+        if folder.is_there()? { Ok(folder) } else { Err(unknown_model(repository, model)) }
     }
 
     /// Every folder of the repository that holds versions or a manifest, by name. Hidden ones are none of ours.
@@ -120,4 +132,30 @@ pub fn is_taken(path: &Path) -> Result<bool, io::Error> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+fn unknown_model(repository: &Path, model: &ModelName) -> RepositoryError {
+    match ModelFolder::all(repository) {
+        Err(error) => error,
+        Ok(folders) => {
+            let known: Vec<&ModelName> = folders.iter().map(ModelFolder::model).collect();
+            let known = match known.as_slice() {
+                [] => ", and no other model either".to_owned(),
+                known => format!("; there are {}", listed(known)),
+            };
+            let (model, repository) = (model.clone(), repository.to_owned());
+            RepositoryError::UnknownModel { model, repository, known }
+        }
+    }
+}
+
+pub fn listed(all: &[impl ToString]) -> String {
+    if all.is_empty() {
+        return "none".to_owned();
+    }
+    let mut shown: Vec<String> = all.iter().take(MAX_LISTED).map(ToString::to_string).collect();
+    if all.len() > MAX_LISTED {
+        shown.push(format!("{} more", all.len() - MAX_LISTED));
+    }
+    shown.join(", ")
 }

@@ -25,6 +25,13 @@ impl Timestamp {
         let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
         Self(latest.map_or(now, |latest| now.max(latest.0.saturating_add(1))))
     }
+
+    /// `2026-05-01T08:30:00Z`, for people.
+    pub fn to_seconds(self) -> String {
+        let mut text = self.to_string();
+        text.truncate("2026-05-01T08:30:00".len());
+        text + "Z"
+    }
 }
 
 impl fmt::Display for Timestamp {
@@ -115,6 +122,7 @@ mod tests {
         assert_eq!(said(0), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(said(951_782_400), "2000-02-29T00:00:00.000000000Z");
         assert_eq!(said(4_102_444_799), "2099-12-31T23:59:59.000000000Z");
+        assert_eq!(Timestamp(951_782_400_123_456_789).to_seconds(), "2000-02-29T00:00:00Z");
     }
 
     #[test]

@@ -30,14 +30,11 @@ use std::time::Duration;
 use tidegate_inference::{Label, ModelName, Version};
 
 use crate::lock::Lock;
-use crate::model_folder::{Contents, DELETING, is_taken};
+use crate::model_folder::{Contents, DELETING, is_taken, listed};
 use crate::{
     Activation, Author, MANIFEST_FILE, Manifest, ModelFolder, RepositoryError, VersionEntry,
     durable_file,
 };
-
-/// How long an error's list may become.
-const MAX_LISTED: usize = 16;
 
 #[derive(Debug)]
 pub struct Writer {
@@ -64,11 +61,7 @@ impl Writer {
     /// # Errors
     /// When there is no such model, somebody else takes too long, or the manifest cannot be understood.
     pub fn open(terms: &Terms, model: &ModelName) -> Result<Self, RepositoryError> {
-        let folder = ModelFolder::new(&terms.repository, model.clone());
-        if !folder.is_there()? {
-            return Err(unknown_model(&terms.repository, model));
-        }
-        Self::lock(terms, folder)
+        Self::lock(terms, ModelFolder::existing(&terms.repository, model)?)
     }
 
     /// As [`Writer::open`]; a model that is not there yet is made.
@@ -287,32 +280,6 @@ impl Drop for Writer {
             let _ = lock.remove_with_folder();
         }
     }
-}
-
-fn unknown_model(repository: &Path, model: &ModelName) -> RepositoryError {
-    match ModelFolder::all(repository) {
-        Err(error) => error,
-        Ok(folders) => {
-            let known: Vec<&ModelName> = folders.iter().map(ModelFolder::model).collect();
-            let known = match known.as_slice() {
-                [] => ", and no other model either".to_owned(),
-                known => format!("; there are {}", listed(known)),
-            };
-            let (model, repository) = (model.clone(), repository.to_owned());
-            RepositoryError::UnknownModel { model, repository, known }
-        }
-    }
-}
-
-fn listed(all: &[impl ToString]) -> String {
-    if all.is_empty() {
-        return "none".to_owned();
-    }
-    let mut shown: Vec<String> = all.iter().take(MAX_LISTED).map(ToString::to_string).collect();
-    if all.len() > MAX_LISTED {
-        shown.push(format!("{} more", all.len() - MAX_LISTED));
-    }
-    shown.join(", ")
 }
 
 /// Within one model's folder, durably.
