@@ -200,7 +200,8 @@ impl Push {
         );
         let mut answer = self.writing.answer(line, &document);
         if !self.writing.place.json {
-            answer.warnings = warnings;
+            let told = |warning| format!("warning: {model} version {number}: {warning}");
+            answer.warnings = warnings.into_iter().map(told).collect();
         }
         answer
     }
