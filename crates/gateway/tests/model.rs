@@ -117,7 +117,7 @@ fn onnxruntime() -> Option<PathBuf> {
 /// A site to push to, where there is an engine.
 fn site() -> Option<Site> {
     if onnxruntime().is_none() {
-        println!(
+        eprintln!(
             "skipped: ONNX Runtime is not here; run `make onnxruntime`, or set ORT_DYLIB_PATH"
         );
         return None;
