@@ -400,3 +400,36 @@ fn wrong_usage_ends_with_status_2() {
         .unwrap();
     assert_eq!(without.status.code(), Some(2));
 }
+
+/// A line as the page shows it, `...` standing for anything.
+fn is_as_shown(shown: &str, found: &str) -> bool {
+    let mut rest = found;
+    let pieces: Vec<&str> = shown.split("...").collect();
+    for (index, piece) in pieces.iter().enumerate() {
+        let Some(place) = rest.find(piece).filter(|place| index > 0 || *place == 0) else {
+            return false;
+        };
+        rest = &rest[place + piece.len()..];
+    }
+    rest.is_empty() || shown.ends_with("...")
+}
+
+#[test]
+fn the_commands_of_the_page_print_what_it_shows() {
+    let Some(site) = site() else { return };
+    let page = include_str!("../../../docs/models.md");
+    let blocks = page.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let mut run = 0;
+    for step in blocks.flat_map(|block| block.split("$ tidegate model ").skip(1)) {
+        let (arguments, shown) = step.split_once('\n').unwrap();
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let output = site.command(&arguments).current_dir(root()).output().unwrap();
+        let said = Said::of(&output);
+        let found = said.out + &said.err;
+        let is_shown = shown.lines().count() == found.lines().count()
+            && shown.lines().zip(found.lines()).all(|(shown, found)| is_as_shown(shown, found));
+        assert!(is_shown, "{arguments:?} printed:\n{found}\nthe page shows:\n{shown}");
+        run += 1;
+    }
+    assert_eq!(run, 8);
+}

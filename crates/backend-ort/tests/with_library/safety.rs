@@ -19,9 +19,13 @@ fn check(backend: &OrtBackend, model: &str, samples: &[Vec<Tensor>]) -> BatchSaf
 #[test]
 fn models_whose_rows_stand_alone_are_batched_along_their_own_axes() {
     let Some(backend) = backend() else { return };
-    let expected: [(&str, &[InputAxis], &[usize]); 10] = [
+    let expected: [(&str, &[InputAxis], &[usize]); 14] = [
         ("affine", &[Rows(0)], &[0, 0]),
         ("renamed", &[Rows(0)], &[0, 0]),
+        ("off_by_one", &[Rows(0)], &[0, 0]),
+        ("retyped", &[Rows(0)], &[0, 0]),
+        ("one_more", &[Rows(0)], &[0, 0, 0]),
+        ("external_data", &[Rows(0)], &[0, 0]),
         ("echo_fp32", &[Rows(0)], &[0]),
         ("echo_string", &[Rows(0)], &[0]),
         ("shared_scalar", &[Rows(0), Shared], &[0]),
