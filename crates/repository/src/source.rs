@@ -208,9 +208,7 @@ mod tests {
     fn what_cannot_be_pushed_is_named() {
         let refusal = |root: &tempfile::TempDir| Source::at(root.path()).unwrap_err().to_string();
         assert!(refusal(&tree(&["saved_model.pb"])).contains("found none in it"));
-        assert!(
-            refusal(&tree(&["model.onnx", "1/2/3/x"])).contains("folders more than")
-        );
+        assert!(refusal(&tree(&["model.onnx", "1/2/3/x"])).contains("folders more than"));
         let many: Vec<String> = (0..MAX_FILES).map(|number| format!("{number}.bin")).collect();
         let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
         many.push("model.onnx");
