@@ -15,6 +15,7 @@ use crate::scrape::Scrape;
 use crate::wire::v2_json;
 
 const ROW: [f32; 2] = [1.0, 2.0];
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl House {
     fn folder_of(&self, number: u64) -> PathBuf {
@@ -29,6 +30,13 @@ impl House {
 
     async fn ask(&self) -> Answer {
         self.client.post(&self.data("/v2/models/m/infer"), v2_json(&[ROW])).await
+    }
+
+    async fn until_not_ready_because(&self, why: &str) {
+        let url = self.admin("/readyz");
+        let says = |answer: Answer| answer.expect(503).json()["reason"].to_string().contains(why);
+        let asked = async { while !says(self.client.get(&url).await) {} };
+        assert!(tokio::time::timeout(PATIENCE, asked).await.is_ok(), "never: {why}");
     }
 
     async fn model(&self) -> Value {
@@ -160,9 +168,7 @@ async fn a_gateway_whose_traffic_file_names_a_version_to_come_is_not_ready_until
     let refused = |scrape: &Scrape| scrape.is_zero("tidegate_traffic_file_valid");
     house.until("it is refused", refused).await;
     house.until("its versions are loaded", |scrape| in_state(scrape, 2, "ready")).await;
-    let readiness = house.client.get(&house.admin("/readyz")).await.expect(503).json();
-    let reason = readiness["reason"].as_str().unwrap();
-    assert!(reason.contains("traffic.toml cannot be put in force"), "{reason}");
+    house.until_not_ready_because("traffic.toml cannot be put in force").await;
     house.ask().await.expect(503);
     house.copy_in(3);
     house.until_ready().await;

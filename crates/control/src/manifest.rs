@@ -48,6 +48,8 @@ pub fn check_files(version: Version, folder: &VersionFolder) -> Result<(), LoadE
 struct News {
     active: Option<Version>,
     labels: BTreeMap<Label, Version>,
+    /// Labels that went with the version that they named.
+    lost: Vec<Label>,
     followed: Followed,
 }
 
@@ -114,7 +116,14 @@ impl News {
                 news.followed.labels.insert(label.clone(), given.since);
             }
         }
-        news.followed.labels.retain(|label, _| manifest.labels().contains_key(label));
+        for label in followed.labels.keys().filter(|label| !manifest.labels().contains_key(*label))
+        {
+            news.followed.labels.remove(label);
+            let names = model.traffic.labels.get(label);
+            if names.is_some_and(|version| !model.versions.contains_key(version)) {
+                news.lost.push(label.clone());
+            }
+        }
         (news.followed != *followed).then_some(news)
     }
 
@@ -123,8 +132,9 @@ impl News {
             let all = Weight::new(1).expect("1 is a weight");
             set.weights = Some(Weights::new([(version, all)]).expect("one is above zero"));
         }
-        if !self.labels.is_empty() {
+        if !(self.labels.is_empty() && self.lost.is_empty()) {
             let mut labels = model.traffic.labels.clone();
+            labels.retain(|label, _| !self.lost.contains(label));
             labels.extend(self.labels);
             set.labels = Some(labels);
         }

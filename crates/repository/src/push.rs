@@ -175,7 +175,8 @@ impl Writer {
         Ok(staged)
     }
 
-    /// Makes a version of what was staged.
+    /// Makes a version of what was staged. The only one that a model has is active from the start: otherwise whatever is
+    /// pushed next would take the traffic, as the newest does where nobody has said which one is to have it.
     ///
     /// # Errors
     /// When it cannot be renamed, or the manifest not be written; nothing is left then.
@@ -186,8 +187,9 @@ impl Writer {
     ) -> Result<&VersionEntry, RepositoryError> {
         let place = self.place(staged.version);
         let (version, files) = (staged.version, mem::take(&mut staged.files));
+        let is_only = self.contents()?.versions.is_empty() && self.manifest.active().is_none();
         let published =
-            rename(&staged.folder, &place).and_then(|()| self.list(version, files, about));
+            rename(&staged.folder, &place).and_then(|()| self.list(version, files, about, is_only));
         if let Err(error) = published {
             // Back under the hidden name, which goes with what was staged. If it never came here, it is there.
             let _ = fs::rename(&place, &staged.folder);
@@ -208,7 +210,7 @@ impl Writer {
         about: About,
     ) -> Result<&VersionEntry, RepositoryError> {
         let Unlisted { version, files, .. } = unlisted;
-        self.list(version, files, about)?;
+        self.list(version, files, about, false)?;
         Ok(self.manifest.entry(version).expect("it was listed just now"))
     }
 
@@ -217,12 +219,16 @@ impl Writer {
         version: Version,
         files: Vec<FileEntry>,
         about: About,
+        is_active: bool,
     ) -> Result<(), RepositoryError> {
         let stamp = self.manifest.stamp(self.author().clone());
         let About { name, labels, signature } = about;
         let entry = VersionEntry::new(version, name, stamp.clone(), signature, files);
         self.change(|manifest| {
             manifest.put(entry);
+            if is_active {
+                manifest.activate(version, stamp.clone());
+            }
             labels.into_iter().for_each(|label| manifest.set_label(label, version, stamp.clone()));
         })
     }

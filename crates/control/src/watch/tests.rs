@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use tidegate_inference::{LoadRequest, Management, VersionPolicy, VersionState, WantedModel};
 
 use super::*;
-use crate::testing::{Opened, Site, model, version};
+use crate::testing::{Opened, Site, label, model, version};
 
 use VersionState::{Failed, Ready, Unloaded};
 
@@ -250,7 +250,7 @@ fn an_activation_is_followed_once_and_what_operators_set_later_holds() {
     watched.settle();
     assert_eq!(watched.opened.effective("digits"), [(2, 1)]);
     let view = watched.opened.plane.view("digits").unwrap();
-    assert_eq!(view.entry.labels, [(crate::testing::label("green"), version(2))].into());
+    assert_eq!(view.entry.labels, [(label("green"), version(2))].into());
 
     let request = crate::WeightsRequest::from_json(br#"{"weights": {"1": 1}}"#).unwrap();
     let any = crate::IfMatch::Any;
@@ -267,6 +267,20 @@ fn an_activation_is_followed_once_and_what_operators_set_later_holds() {
     watched.site.write("digits/versions.json", &manifest(&since(1), &labels));
     watched.settle();
     assert_eq!(watched.opened.effective("digits"), [(2, 1)]);
+}
+
+#[test]
+fn a_label_that_was_deleted_with_its_version_is_forgotten() {
+    let mut watched = Watched::new(&["digits/1", "digits/2"]);
+    let green = r#"{"green":{"version":2,"since":"2026-11-23T03:00:00.000000000Z","by":"me"}}"#;
+    watched.site.write("digits/versions.json", &manifest("null", green));
+    watched.settle();
+    let labels = |watched: &Watched| watched.opened.plane.view("digits").unwrap().entry.labels;
+    assert_eq!(labels(&watched), [(label("green"), version(2))].into());
+    watched.site.write("digits/versions.json", &manifest("null", "{}"));
+    watched.remove("digits/2");
+    (0..2).for_each(|_| watched.settle());
+    assert_eq!(labels(&watched), [].into());
 }
 
 #[test]

@@ -181,6 +181,8 @@ impl Push {
     fn answer(&self, writer: &Writer, pushed: Pushed) -> Answer {
         let Pushed { outcome, entry, warnings } = pushed;
         let (model, number) = (&self.model, entry.version());
+        let active = writer.manifest().active();
+        let is_active = active.is_some_and(|active| active.version == number);
         let labels: Vec<&str> =
             writer.manifest().labels_of(number).map(|label| label.as_str()).collect();
         let document = json!({
@@ -188,15 +190,17 @@ impl Push {
             "version": number.get(),
             "outcome": outcome.word(),
             "labels": labels,
+            "active": is_active,
             "warnings": warnings,
             "entry": entry,
         });
         let name = entry.name().map(|name| format!(" ({name})")).unwrap_or_default();
         let line = format!(
-            "{model}: version {number}{name} {}: {} in {}",
+            "{model}: version {number}{name} {}: {} in {}{}",
             outcome.sentence(),
             size(entry.size()),
-            count(entry.files().len(), "file")
+            count(entry.files().len(), "file"),
+            if is_active { "; it is active" } else { "" },
         );
         let mut answer = self.writing.answer(line, &document);
         if !self.writing.place.json {
