@@ -16,13 +16,15 @@ LOADTEST := target/release-fast/tidegate-loadtest
 BENCHES := target/release-fast/tidegate-benches
 VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
+MANIFESTS_VENV := .deps/venv-manifests
+CRDS := .deps/node-manifests
 # For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 60
 SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance fuzz fuzz-briefly \
+.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-manifests conformance fuzz fuzz-briefly \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
@@ -44,7 +46,7 @@ loadtest: ## build the load-test harness, tidegate-loadtest
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom conformance fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom test-manifests conformance fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -80,6 +82,10 @@ test-loom: ## the batcher's queue under loom, in every order of its threads' ste
 test-scripts: ## tests of the scripts in scripts/
 	$(call step,scripts)
 	@$(PYTHON) -m unittest discover -q -s scripts -p 'test_*.py'
+
+test-manifests: onnxruntime $(MANIFESTS_VENV)/installed $(CRDS)/installed ## the Kubernetes manifests, alert rules, dashboard and log pipelines; what is not installed is skipped and named
+	$(call step,manifests)
+	@ORT_DYLIB_PATH="$(ORT)" $(MANIFESTS_VENV)/bin/python -m pytest -q tests/manifests
 
 conformance: onnxruntime $(VENV)/installed ## standard clients against the real gateway
 	$(call step,conformance)
@@ -131,11 +137,22 @@ clean-deps: ## remove everything that was fetched
 # The stamp carries the pins' date: an environment is remade only when its pins change.
 $(VENV)/installed: tests/conformance/requirements.txt tests/conformance/requirements-alone.txt
 $(BENCH_VENV)/installed: benches/models/requirements.txt
-$(VENV)/installed $(BENCH_VENV)/installed:
+$(MANIFESTS_VENV)/installed: tests/manifests/requirements.txt
+$(VENV)/installed $(BENCH_VENV)/installed $(MANIFESTS_VENV)/installed:
 	@rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	for alone in $(filter %-alone.txt,$^); do
 	    $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r "$$alone"
 	done
+	touch $@
+
+# Schemas of CRDs, where there is npm; without it the tests that want them say so.
+$(CRDS)/installed: tests/manifests/crds/package-lock.json
+	@rm -rf $(@D)
+	mkdir -p $(@D)
+	cp $(<D)/package.json $< $(@D)
+	if command -v npm >/dev/null; then
+	    (cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund)
+	fi
 	touch $@
