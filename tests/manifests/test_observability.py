@@ -11,6 +11,7 @@ import yaml
 from exported import exported
 from promql import check_syntax, problems, promtool
 from queries import adapter, dashboard, expressions, panels, recorded, rules
+from pages import anchors
 from rendered import K8S, ROOT, at
 
 MONITORING = K8S / "components" / "monitoring"
@@ -95,19 +96,13 @@ def test_plain_rules_are_cut_out_as_documented(everything):
 
 
 def test_every_alert_leads_to_its_page(alerts):
-    anchors = set(headings())
+    there = anchors(ROOT / "docs" / "observability.md")
     for name, rule in alerts.items():
         assert rule["annotations"]["runbook_url"] == RUNBOOK + name.lower(), name
-        assert name.lower() in anchors, f"docs/observability.md says nothing of {name}"
+        assert name.lower() in there, f"docs/observability.md says nothing of {name}"
         assert rule["labels"]["severity"] in ("critical", "warning"), name
-    described = {heading for heading in anchors if re.fullmatch(r"tidegate\w+", heading)}
+    described = {heading for heading in there if re.fullmatch(r"tidegate\w+", heading)}
     assert described == {name.lower() for name in alerts}
-
-
-def headings() -> list[str]:
-    """As GitHub makes anchors of them, of what we write."""
-    found = re.findall(r"^#+ (.+)$", (ROOT / "docs" / "observability.md").read_text(), re.MULTILINE)
-    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found]
 
 
 def test_the_dashboard_can_be_loaded(everything):
