@@ -107,8 +107,17 @@ class ArchiveFor(unittest.TestCase):
         with self.assertRaisesRegex(fetch.FetchError, "Plan9 mips.*ORT_DYLIB_PATH"):
             fetch.archive_for("Plan9", "mips")
 
+    def test_there_is_no_build_for_cuda_where_there_is_no_cuda(self):
+        with self.assertRaisesRegex(fetch.FetchError, "Darwin arm64.*known: Linux x86_64"):
+            fetch.archive_for("Darwin", "arm64", fetch.GPU_ARCHIVES)
+
+    def test_the_builds_for_cpu_and_cuda_never_share_a_folder_or_a_hash(self):
+        cpu, gpu = fetch.ARCHIVES["Linux", "x86_64"], fetch.GPU_ARCHIVES["Linux", "x86_64"]
+        self.assertNotEqual(cpu.default_folder, gpu.default_folder)
+        self.assertNotEqual(cpu.sha256[cpu.library], gpu.sha256[gpu.library])
+
     def test_every_archive_pins_its_own_library(self):
-        for archive in fetch.ARCHIVES.values():
+        for archive in (*fetch.ARCHIVES.values(), *fetch.GPU_ARCHIVES.values()):
             self.assertIn(archive.library, archive.sha256)
             self.assertEqual(list(archive.members())[-1], archive.library)
 
