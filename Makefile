@@ -16,13 +16,15 @@ LOADTEST := target/release-fast/tidegate-loadtest
 BENCHES := target/release-fast/tidegate-benches
 VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
+TOOLS_VENV := .deps/venv-tools
 # For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 60
 SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts conformance fuzz fuzz-briefly \
+.PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-image tools conformance \
+	fuzz fuzz-briefly \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
@@ -38,13 +40,16 @@ run: build ## build and start the gateway on the digits demo, at ports 8500 and 
 build: onnxruntime ## build the gateway as `make run` starts it
 	@cargo build --profile release-fast --locked -p tidegate-gateway
 
+image: ## build the container image, tidegate:dev, from the public base images; VARIANT=cuda for GPUs
+	@$(PYTHON) scripts/image_build.py --tag tidegate:dev --variant $(or $(VARIANT),cpu)
+
 loadtest: ## build the load-test harness, tidegate-loadtest
 	@cargo build --profile release-fast --locked -p tidegate-loadtest
 
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom conformance fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom conformance test-image fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -80,6 +85,13 @@ test-loom: ## the batcher's queue under loom, in every order of its threads' ste
 test-scripts: ## tests of the scripts in scripts/
 	$(call step,scripts)
 	@$(PYTHON) -m unittest discover -q -s scripts -p 'test_*.py'
+
+test-image: build $(VENV)/installed tools ## the container image: built on a local base, run hardened, asked, stopped; needs root, buildah, podman, mmdebstrap
+	$(call step,image)
+	@$(VENV)/bin/python -m pytest -q tests/image
+
+tools: ## what reads Dockerfile, workflows and bill of materials in the tests; a test without its tool is skipped
+	@$(MAKE) --no-print-directory $(TOOLS_VENV)/installed || echo 'some tests will be skipped: their tools could not be installed'
 
 conformance: onnxruntime $(VENV)/installed ## standard clients against the real gateway
 	$(call step,conformance)
@@ -131,7 +143,8 @@ clean-deps: ## remove everything that was fetched
 # The stamp carries the pins' date: an environment is remade only when its pins change.
 $(VENV)/installed: tests/conformance/requirements.txt tests/conformance/requirements-alone.txt
 $(BENCH_VENV)/installed: benches/models/requirements.txt
-$(VENV)/installed $(BENCH_VENV)/installed:
+$(TOOLS_VENV)/installed: tests/image/requirements.txt
+$(VENV)/installed $(BENCH_VENV)/installed $(TOOLS_VENV)/installed:
 	@rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
