@@ -96,7 +96,7 @@ class Engine:
     def compressed_size(self, image: str) -> int:
         """Bytes of the layers as a registry keeps them."""
         with tempfile.TemporaryDirectory() as folder:
-            self.ask("push", "--quiet", "--compression-format", "gzip", image, f"dir:{folder}")
+            self.ask("push", "--quiet", "--compress", image, f"dir:{folder}")
             manifest = json.loads((Path(folder) / "manifest.json").read_text())
             return sum(layer["size"] for layer in manifest["layers"])
 

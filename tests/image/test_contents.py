@@ -19,15 +19,23 @@ SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh", "fish", "busybox", "toybox"
 
 
 def programs(root: Path) -> set[str]:
-    """Whatever can be started: files with the bit for it, other than libraries and the loader, and links to such names."""
+    """Whatever can be started: machine code other than libraries and the loader, and shells by whatever kind of file.
+
+    A script of another sort is only text here, because what would interpret it is not there.
+    """
     found = set()
     for folder, _, names in os.walk(root):
         for path in (Path(folder) / name for name in names):
-            is_library = re.search(r"\.so(\.[\w.]+)?$", path.name)
-            runs = path.is_symlink() or path.stat().st_mode & 0o111
-            if runs and not is_library and (path.name in SHELLS or not path.is_symlink()):
+            if path.name in SHELLS or (is_machine_code(path) and not re.search(r"\.so(\.[\w.]+)?$", path.name)):
                 found.add(str(path.relative_to(root)))
     return found
+
+
+def is_machine_code(path: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(4) == b"\x7fELF"
 
 
 def configuration(engine: Engine, image: str) -> dict:
