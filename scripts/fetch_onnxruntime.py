@@ -157,7 +157,7 @@ def download_with_pip(archive: Archive, into: Path) -> Path:
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary=:all:", "--implementation", "cp", "--python-version", "3.12"),
-        *("--platform", archive.wheel_platform, "-d", str(into), f"onnxruntime=={VERSION}"),
+        *("--platform", archive.wheel_platform, "-d", str(into), f"{archive.package}=={VERSION}"),
     ]
     try:
         outcome = subprocess.run(

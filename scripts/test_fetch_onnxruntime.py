@@ -89,6 +89,13 @@ class Provide(unittest.TestCase):
             with self.assertRaisesRegex(fetch.FetchError, "ensurepip"):
                 fetch.provide(self.folder, self.archive)
 
+    def test_pip_is_asked_for_the_package_that_the_archive_names(self):
+        failed = mock.Mock(returncode=1, stdout="", stderr="")
+        with mock.patch("subprocess.run", return_value=failed) as run:
+            with self.assertRaises(fetch.FetchError):
+                fetch.provide(self.folder, fetch.GPU_ARCHIVES["Linux", "x86_64"])
+        self.assertEqual(run.call_args.args[0][-1], f"onnxruntime-gpu=={fetch.VERSION}")
+
     def test_what_pip_complains_about_is_passed_on_in_one_line(self):
         failed = mock.Mock(returncode=1, stdout="", stderr="WARNING: x\nERROR: No matching distribution\n")
         with mock.patch("subprocess.run", return_value=failed):
