@@ -32,14 +32,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 @pytest.fixture(scope="session")
-def image(engine: Engine) -> str:
+def image(engine: Engine) -> Iterator[str]:
     named = os.environ.get("TIDEGATE_IMAGE")
     if named:
-        return named
+        yield named
+        return
     base = os.environ.get("TIDEGATE_BASE_IMAGE") or image_base.provide()
     binary = os.environ.get("TIDEGATE_BIN") or ROOT / "target" / "release-fast" / "tidegate"
     assert image_build.main(["--tag", TAG, "--prebuilt", str(binary), "--base", base]) == 0
-    return TAG
+    yield TAG
+    engine.call("rmi", TAG)
 
 
 @pytest.fixture(scope="session")
