@@ -50,9 +50,10 @@ class Cluster:
         return json.loads(self.ask("get", *arguments, "--output", "json"))
 
     def gateways(self) -> list[str]:
-        """The pods that serve, or will: not those that are going away."""
+        """The pods that can be asked: those that run, and are not going away."""
         pods = self.get("pods", "--selector", SELECTOR)["items"]
-        return sorted(pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"])
+        running = (pod for pod in pods if pod["status"]["phase"] == "Running")
+        return sorted(pod["metadata"]["name"] for pod in running if "deletionTimestamp" not in pod["metadata"])
 
     @contextmanager
     def forward(self, target: str, port: int) -> Iterator[Gateway]:

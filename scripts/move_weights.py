@@ -31,7 +31,7 @@ from gateway_client import Gateway, GatewayError, api_key, failed_share
 
 CONFIG_MAP = "tidegate-traffic"
 FILE = "traffic.toml"
-POLL_S = 5
+POLL_S = 2
 
 Pause = Callable[[float], None]
 

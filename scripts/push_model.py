@@ -28,7 +28,7 @@ from gateway_client import Gateway, GatewayError, api_key
 
 MANIFEST = ROOT / "k8s" / "examples" / "model-push.yaml"
 POD = "tidegate-model-push"
-POLL_S = 3
+POLL_S = 1
 TRANSFER_TIMEOUT_S = 900
 # The file is there when its hash is right, and not before.
 RECEIVE = 'cat > /incoming/part && echo "$1  /incoming/part" | sha256sum -c - && mv /incoming/part /incoming/model.onnx && touch /incoming/complete'
