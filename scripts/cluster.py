@@ -47,7 +47,11 @@ class Cluster:
         return outcome.stdout.decode()
 
     def get(self, *arguments: str) -> dict:
-        return json.loads(self.ask("get", *arguments, "--output", "json"))
+        said = self.ask("get", *arguments, "--output", "json")
+        try:
+            return json.loads(said)
+        except ValueError:
+            raise ClusterError(f"kubectl get {arguments[0]}: expected JSON, got '{said[:100]}'") from None
 
     def gateways(self) -> list[str]:
         """The pods that can be asked: those that run, and are not going away."""

@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import image_base  # noqa: E402
 import image_build  # noqa: E402
+import image_release  # noqa: E402, F401
 
 TAG = "localhost/tidegate-under-test"
 

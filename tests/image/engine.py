@@ -62,13 +62,13 @@ class Engine:
     def __init__(self, folder: Path):
         configuration = folder / "containers.conf"
         configuration.write_text(CONTAINERS_CONF)
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
+        self.environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
 
     def call(self, *arguments: str) -> subprocess.CompletedProcess:
         """One podman command, whatever becomes of it."""
         command = ("podman", *arguments)
         return subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
+            command, env=self.environment, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False
         )
 
     def ask(self, *arguments: str) -> str:

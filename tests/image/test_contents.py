@@ -9,9 +9,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from engine import Engine
-
 from conftest import image_build
+from engine import Engine
 
 MEGABYTE = 1_000_000
 # Bytes unpacked and as a registry keeps them. Measured (docs/image.md): 66 and 26 MB, for CUDA 2508 and 1602 MB.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 import tritonclient.grpc
+from conftest import image_release
 from engine import HARDENED, SERVES_DIGITS, Container, Engine, post
 
 EXIT_IN_TIME_S = 2.0
@@ -58,12 +59,11 @@ def test_the_health_check_finds_it_healthy(gateway: Container, engine: Engine):
     assert (outcome.returncode, gateway.inspect()["State"]["Health"]["Status"]) == (0, "healthy"), outcome.stdout
 
 
-def test_the_health_check_finds_one_without_models_unhealthy(engine: Engine, image: str, tmp_path: Path):
-    # Were the probe to say yes to everything, the test above would pass, too.
-    with engine.container(image, *HARDENED, "-e", "TIDEGATE_ADMIN_ADDRESS=0.0.0.0:8503", *SERVES_DIGITS) as container:
-        outcome = container.exec("/usr/local/bin/tidegate", "probe", "--admin", "http://127.0.0.1:8502")
-        assert (container.is_running(), outcome.returncode) == (True, 1), outcome.stderr
-        assert "8502" in outcome.stderr
+def test_the_probe_says_no_where_nobody_answers(gateway: Container):
+    # Were it to say yes to everything, the two tests above would pass, too.
+    outcome = gateway.exec("/usr/local/bin/tidegate", "probe", "--admin", "http://127.0.0.1:8599")
+    assert outcome.returncode == 1
+    assert "8599" in outcome.stderr
 
 
 def test_it_runs_as_nobody_in_particular_without_any_rights(gateway: Container):
@@ -142,3 +142,20 @@ def test_a_state_folder_that_cannot_be_written_is_named(engine: Engine, image: s
     with engine.container(image, *without_state, *SERVES_DIGITS) as container:
         assert container.wait() != 0
         assert "/var/lib/tidegate" in container.log()
+
+
+def test_the_question_that_a_release_asks_is_answered(engine: Engine, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    # The release asks with docker; what it uses of it, podman has, too.
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nexec podman "$@"\n')
+    docker.chmod(0o755)
+    for name, value in {**engine.environment, "PATH": f"{tmp_path}:{engine.environment['PATH']}"}.items():
+        monkeypatch.setenv(name, value)
+    image_release.ask(image, tmp_path / "bill.json")
+    assert json.loads((tmp_path / "bill.json").read_text())["bomFormat"] == "CycloneDX"
+
+
+def test_a_release_whose_answers_are_wrong_is_refused(engine: Engine, image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(image_release, "docker", lambda *arguments: "127.0.0.1:1" if arguments[0] == "port" else "0")
+    with pytest.raises(image_release.ReleaseError, match="seven.json"):
+        image_release.ask(image, tmp_path / "bill.json")
