@@ -24,7 +24,7 @@ FUZZ_SECONDS ?= 60
 SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-image test-workflows tools conformance \
+.PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-image test-workflows audit tools conformance \
 	fuzz fuzz-briefly \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
@@ -96,6 +96,9 @@ test-workflows: onnxruntime tools ## the pipelines: workflows linted, their scri
 test-image: $(if $(TIDEGATE_IMAGE),,build) $(VENV)/installed tools ## the container image: built on a local base, run hardened, asked, stopped; needs root, buildah, podman, mmdebstrap
 	$(call step,image)
 	@$(VENV)/bin/python -m pytest -q tests/image
+
+audit: ## licences, advisories, bans and sources of all crates; needs cargo-deny (cargo install --locked cargo-deny) and the network
+	@cargo deny --locked --all-features check
 
 tools: ## linters and validators of the tests; a test without its tool is skipped
 	@$(MAKE) --no-print-directory $(TOOLS_VENV)/installed || echo 'some tests will be skipped: their tools could not be installed'
