@@ -98,7 +98,7 @@ test-image: $(if $(TIDEGATE_IMAGE),,build) $(VENV)/installed tools ## the contai
 	@$(VENV)/bin/python -m pytest -q tests/image
 
 audit: ## licences, advisories, bans and sources of all crates; needs cargo-deny (cargo install --locked cargo-deny) and the network
-	@cargo deny --locked --all-features check
+	@cargo deny --locked check
 
 tools: ## linters and validators of the tests; a test without its tool is skipped
 	@$(MAKE) --no-print-directory $(TOOLS_VENV)/installed || echo 'some tests will be skipped: their tools could not be installed'
