@@ -93,9 +93,10 @@ test-workflows: onnxruntime tools ## the pipelines: workflows linted, their scri
 	cargo build --workspace --bins --locked
 	ORT_DYLIB_PATH="$(ORT)" $(TOOLS_VENV)/bin/python -m pytest -q tests/workflows
 
-test-image: $(if $(TIDEGATE_IMAGE),,build) $(VENV)/installed tools ## the container image: built on a local base, run hardened, asked, stopped; needs root, buildah, podman, mmdebstrap
+test-image: onnxruntime $(VENV)/installed tools ## the container image, built, run hardened, asked and stopped; needs root, buildah, podman, runc and mmdebstrap
 	$(call step,image)
-	@$(VENV)/bin/python -m pytest -q tests/image
+	@if [ -z "$${TIDEGATE_IMAGE:-}" ] && $(PYTHON) tests/image/engine.py; then $(MAKE) --no-print-directory build; fi
+	$(VENV)/bin/python -m pytest -q tests/image
 
 audit: ## licences, advisories, bans and sources of all crates; needs cargo-deny (cargo install --locked cargo-deny) and the network
 	@cargo deny --locked check

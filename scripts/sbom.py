@@ -17,6 +17,7 @@ import json
 import platform
 import subprocess
 import sys
+import urllib.parse
 import uuid
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def of_crate(crate: Crate) -> dict:
 
 def library(kind: str, name: str, version: str, licence: dict, sha256: str | None = None, url: str = "") -> dict:
     """A component that is no crate; `kind` is the package type of its purl."""
-    purl = f"pkg:{kind}/{name}@{version}"
+    purl = f"pkg:{kind}/{name}@{urllib.parse.quote(version)}"
     component = {"type": "library", "bom-ref": purl, "name": name, "version": version, "licenses": [licence], "purl": purl}
     if sha256:
         component["hashes"] = [{"alg": "SHA-256", "content": sha256}]
@@ -108,7 +109,10 @@ def rust_version() -> str:
 
 def debian_version(package: str) -> str:
     command = ["dpkg-query", "--show", "--showformat=${Version}", package]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SbomError(f"{package}: its version is not known, and it would be in the image for CUDA: {error}") from None
 
 
 def host_target() -> str:

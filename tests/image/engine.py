@@ -152,3 +152,8 @@ def answers(url: str) -> bool:
 def post(url: str, body: bytes) -> dict:
     with urllib.request.urlopen(urllib.request.Request(url, body), timeout=10) as answer:
         return json.load(answer)
+
+
+if __name__ == "__main__":
+    # For the Makefile, which compiles nothing for tests that will be skipped.
+    sys.exit(reason_to_skip())

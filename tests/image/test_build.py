@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ import pytest
 from engine import ROOT
 
 DOCKERFILE = ROOT / "Dockerfile"
+# There is no ONNX Runtime for CUDA elsewhere, and zlib, which goes along with it, is Debian's.
+VARIANTS = ["cpu", "cuda"] if platform.machine() == "x86_64" and shutil.which("dpkg-query") else ["cpu"]
 # A line for each file that it is given: what is wrong with it.
 VALIDATE = """
 import sys
@@ -34,14 +38,14 @@ def write_bill(variant: str, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def bills(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("bills")
-    return {variant: write_bill(variant, folder) for variant in ("cpu", "cuda")}
+    return {variant: write_bill(variant, folder) for variant in VARIANTS}
 
 
 def test_the_bill_of_materials_is_valid_cyclonedx_and_a_broken_one_is_not(tools: Path, bills: dict[str, Path], tmp_path: Path):
     broken = tmp_path / "broken.json"
     broken.write_text(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "licence": "none"}))
     # That of the image for CUDA has everything that the other one has. The validator takes ten seconds for each.
-    command = [str(tools / "python"), "-c", VALIDATE, str(bills["cuda"]), str(broken)]
+    command = [str(tools / "python"), "-c", VALIDATE, str(bills[VARIANTS[-1]]), str(broken)]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert outcome.returncode == 0, outcome.stderr
     right, wrong = outcome.stdout.splitlines()
@@ -49,7 +53,7 @@ def test_the_bill_of_materials_is_valid_cyclonedx_and_a_broken_one_is_not(tools:
     assert "licence" in wrong
 
 
-@pytest.mark.parametrize("variant", ["cpu", "cuda"])
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_the_bill_lists_what_is_linked_and_not_what_only_builds_or_tests(bills: dict[str, Path], variant: str):
     names = {component["name"] for component in json.loads(bills[variant].read_text())["components"]}
     assert {"tokio", "hyper", "ort", "mimalloc", "rust-std"} < names
