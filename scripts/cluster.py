@@ -53,11 +53,12 @@ class Cluster:
         except ValueError:
             raise ClusterError(f"kubectl get {arguments[0]}: expected JSON, got '{said[:100]}'") from None
 
-    def gateways(self) -> list[str]:
-        """The pods that can be asked: those that run, and are not going away."""
+    def gateways(self) -> dict[str, str]:
+        """The image of each pod that can be asked: those that run, and are not going away."""
         pods = self.get("pods", "--selector", SELECTOR)["items"]
         running = (pod for pod in pods if pod["status"]["phase"] == "Running")
-        return sorted(pod["metadata"]["name"] for pod in running if "deletionTimestamp" not in pod["metadata"])
+        staying = (pod for pod in running if "deletionTimestamp" not in pod["metadata"])
+        return {pod["metadata"]["name"]: pod["spec"]["containers"][0]["image"] for pod in staying}
 
     @contextmanager
     def forward(self, target: str, port: int) -> Iterator[Gateway]:
@@ -74,7 +75,7 @@ class Cluster:
     def admin_ports(self) -> Iterator[dict[str, Gateway]]:
         """The admin port of every gateway, by pod."""
         with ExitStack() as stack:
-            yield {pod: stack.enter_context(self.forward(f"pod/{pod}", ADMIN_PORT)) for pod in self.gateways()}
+            yield {pod: stack.enter_context(self.forward(f"pod/{pod}", ADMIN_PORT)) for pod in sorted(self.gateways())}
 
 
 def local_port(process: subprocess.Popen, target: str) -> int:

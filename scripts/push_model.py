@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster import DEPLOYMENT, ROOT, Cluster, ClusterError
+from cluster import ROOT, Cluster, ClusterError
 from deploy import NAME
 from gateway_client import Gateway, GatewayError, api_key
 
@@ -65,7 +65,10 @@ def image_fields(image: str) -> dict[str, str]:
 
 
 def push(cluster: Cluster, options: argparse.Namespace, pause: Pause) -> None:
-    image = cluster.get(DEPLOYMENT)["spec"]["template"]["spec"]["containers"][0]["image"]
+    # A pod says which image serves; whoever pushes models may not look at Deployments (k8s/base/rbac.yaml).
+    image = next(iter(cluster.gateways().values()), None)
+    if image is None:
+        raise PushError("no gateway runs, so it is not known which image is to judge the file")
     wanted = ["model", "push", options.model, "/incoming/model.onnx", "--version", str(options.version)]
     folder = ROOT / "target" / "push"
     write_pod(MANIFEST, image, [*wanted, *(("--name", options.name) if options.name else ())], folder)
