@@ -69,9 +69,10 @@ def push(cluster: Cluster, options: argparse.Namespace, pause: Pause) -> None:
     image = next(iter(cluster.gateways().values()), None)
     if image is None:
         raise PushError("no gateway runs, so it is not known which image is to judge the file")
-    wanted = ["model", "push", options.model, "/incoming/model.onnx", "--version", str(options.version)]
+    said = [f"--{key}={value}" for key, value in (("name", options.name), ("by", options.by)) if value]
+    wanted = ["model", "push", options.model, "/incoming/model.onnx", "--version", str(options.version), *said]
     folder = ROOT / "target" / "push"
-    write_pod(MANIFEST, image, [*wanted, *(("--name", options.name) if options.name else ())], folder)
+    write_pod(MANIFEST, image, wanted, folder)
     pod = cluster.ask("kustomize", str(folder)).encode()
     cluster.ask("create", "--filename", "-", stdin=pod)
     try:
@@ -149,6 +150,7 @@ def main(arguments: list[str] | None = None, pause: Pause = time.sleep) -> int:
     parser.add_argument("--model", required=True)
     parser.add_argument("--version", type=int, required=True)
     parser.add_argument("--name", help="what people call the version, v1.0.0 for example")
+    parser.add_argument("--by", help="who pushes, for the manifest")
     parser.add_argument("--file", type=Path, required=True, metavar="FILE", help="the model, ONNX")
     parser.add_argument("--timeout", type=int, default=600, metavar="SECONDS", help="for each step (600)")
     parser.add_argument("--api-key-file", default=os.environ.get("TIDEGATE_API_KEY_FILE"), metavar="FILE")

@@ -54,7 +54,7 @@ def test_an_image_by_tag_is_refused(cluster: FakeCluster):
 
 def test_a_pushed_version_is_waited_for_until_the_gateway_has_it(cluster: FakeCluster):
     new = ("--model", "digits", "--version", "4", "--file", str(DIGITS / "repository/digits/2/model.onnx"))
-    outcome = cluster.run("push_model.py", *new)
+    outcome = cluster.run("push_model.py", *new, "--by", "somebody")
     assert outcome.returncode == 0, outcome.stderr
     assert "pushed digits 4" in outcome.stdout and "ready on every gateway" in outcome.stdout
     assert cluster.state["pod"] is None
