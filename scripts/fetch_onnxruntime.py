@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Provides ONNX Runtime's shared library for this machine, checked by sha256.
+"""Provides ONNX Runtime's shared library for this machine, checked by sha256; with --gpu the build for CUDA.
 
 The official wheel is used as an archive only: pip downloads it, the library and its licence files are
 taken out, and no Python code of it ever runs, so the local Python version does not matter. Nothing is
@@ -40,6 +40,11 @@ class Archive:
     wheel_platform: str
     library: str
     sha256: dict[str, str]
+    package: str = "onnxruntime"
+
+    @property
+    def default_folder(self) -> Path:
+        return REPOSITORY_ROOT / ".deps" / self.package / VERSION
 
     def members(self) -> dict[str, str]:
         """Path in the wheel of every file that we keep, by its name here; the library comes last."""
@@ -76,22 +81,37 @@ ARCHIVES = {
     ),
 }
 
+# The gateway pins the CPU build only: this one is named explicitly where it is used, in the image for CUDA. Its
+# libraries must come from one wheel; TensorRT's provider is left out, because nothing here links against TensorRT.
+GPU_ARCHIVES = {
+    ("Linux", "x86_64"): Archive(
+        package="onnxruntime-gpu",
+        wheel_platform="manylinux_2_28_x86_64",
+        library="libonnxruntime.so.1.31.1",
+        sha256={
+            "libonnxruntime.so.1.31.1": "5104254339ecadae808da771bd0b63b240f0dbd466514234905e54372435c303",
+            "libonnxruntime_providers_shared.so": "086ec1d5388f64153d9c63470d126693db9a182c8ce236d3a1119068471b8a0d",
+            "libonnxruntime_providers_cuda.so": "8387867e857499e045caff5d13ac6a5de29571c801562fa2dde0e45f1f31de52",
+        },
+    ),
+}
+
 
 class FetchError(Exception):
     """Says in one line what is missing, where, and how to mend it."""
 
 
-def archive_for(system: str, machine: str) -> Archive:
+def archive_for(system: str, machine: str, archives: dict[tuple[str, str], Archive] = ARCHIVES) -> Archive:
     """The archive for a platform as `platform.system()` and `platform.machine()` spell it."""
     aliases = {("Linux", "amd64"): "x86_64", ("Linux", "arm64"): "aarch64", ("Darwin", "aarch64"): "arm64"}
     key = (system, aliases.get((system, machine.lower()), machine.lower()))
-    if key not in ARCHIVES:
-        known = ", ".join(" ".join(known) for known in sorted(ARCHIVES))
+    if key not in archives:
+        known = ", ".join(" ".join(known) for known in sorted(archives))
         raise FetchError(
             f"ONNX Runtime {VERSION}: no library is known for {system} {machine} (known: {known}); "
             "build or fetch one yourself and name it in ORT_DYLIB_PATH"
         )
-    return ARCHIVES[key]
+    return archives[key]
 
 
 def is_complete(folder: Path, archive: Archive) -> bool:
@@ -137,7 +157,7 @@ def download_with_pip(archive: Archive, into: Path) -> Path:
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"),
         *("--no-deps", "--only-binary=:all:", "--implementation", "cp", "--python-version", "3.12"),
-        *("--platform", archive.wheel_platform, "-d", str(into), f"onnxruntime=={VERSION}"),
+        *("--platform", archive.wheel_platform, "-d", str(into), f"{archive.package}=={VERSION}"),
     ]
     try:
         outcome = subprocess.run(
@@ -200,15 +220,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--into",
         type=Path,
-        default=REPOSITORY_ROOT / ".deps" / "onnxruntime" / VERSION,
         metavar="FOLDER",
-        help=f"where the library goes (default: .deps/onnxruntime/{VERSION} of the repository)",
+        help=f"where the library goes (default: .deps/onnxruntime/{VERSION} of the repository; onnxruntime-gpu with --gpu)",
     )
+    parser.add_argument("--gpu", action="store_true", help="the build for CUDA, with its providers (256 MB to download)")
     parser.add_argument("--print-path", action="store_true", help="print the library's path, and nothing else")
     options = parser.parse_args(arguments)
     try:
-        archive = archive_for(platform.system(), platform.machine())
-        folder = options.into.absolute()
+        archives = GPU_ARCHIVES if options.gpu else ARCHIVES
+        archive = archive_for(platform.system(), platform.machine(), archives)
+        folder = (options.into or archive.default_folder).absolute()
         fetched = provide(folder, archive)
     except FetchError as error:
         print(f"error: {error}", file=sys.stderr)

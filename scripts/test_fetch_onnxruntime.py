@@ -89,6 +89,13 @@ class Provide(unittest.TestCase):
             with self.assertRaisesRegex(fetch.FetchError, "ensurepip"):
                 fetch.provide(self.folder, self.archive)
 
+    def test_pip_is_asked_for_the_package_that_the_archive_names(self):
+        failed = mock.Mock(returncode=1, stdout="", stderr="")
+        with mock.patch("subprocess.run", return_value=failed) as run:
+            with self.assertRaises(fetch.FetchError):
+                fetch.provide(self.folder, fetch.GPU_ARCHIVES["Linux", "x86_64"])
+        self.assertEqual(run.call_args.args[0][-1], f"onnxruntime-gpu=={fetch.VERSION}")
+
     def test_what_pip_complains_about_is_passed_on_in_one_line(self):
         failed = mock.Mock(returncode=1, stdout="", stderr="WARNING: x\nERROR: No matching distribution\n")
         with mock.patch("subprocess.run", return_value=failed):
@@ -107,8 +114,17 @@ class ArchiveFor(unittest.TestCase):
         with self.assertRaisesRegex(fetch.FetchError, "Plan9 mips.*ORT_DYLIB_PATH"):
             fetch.archive_for("Plan9", "mips")
 
+    def test_there_is_no_build_for_cuda_where_there_is_no_cuda(self):
+        with self.assertRaisesRegex(fetch.FetchError, "Darwin arm64.*known: Linux x86_64"):
+            fetch.archive_for("Darwin", "arm64", fetch.GPU_ARCHIVES)
+
+    def test_the_builds_for_cpu_and_cuda_never_share_a_folder_or_a_hash(self):
+        cpu, gpu = fetch.ARCHIVES["Linux", "x86_64"], fetch.GPU_ARCHIVES["Linux", "x86_64"]
+        self.assertNotEqual(cpu.default_folder, gpu.default_folder)
+        self.assertNotEqual(cpu.sha256[cpu.library], gpu.sha256[gpu.library])
+
     def test_every_archive_pins_its_own_library(self):
-        for archive in fetch.ARCHIVES.values():
+        for archive in (*fetch.ARCHIVES.values(), *fetch.GPU_ARCHIVES.values()):
             self.assertIn(archive.library, archive.sha256)
             self.assertEqual(list(archive.members())[-1], archive.library)
 
