@@ -19,11 +19,11 @@ EXAMPLE = Path(__file__).resolve().parent.parent
 os.environ.update(ORT_DISABLE_TELEMETRY="1", CUDA_VISIBLE_DEVICES="-1", TF_CPP_MIN_LOG_LEVEL="2")
 sys.path.insert(0, str(EXAMPLE))
 
-from keras_cnn import road
+from keras_cnn import gateway, road
 from keras_cnn.settings import Settings, as_flags
 
-# Small steps, so that one epoch of 300 images teaches enough to tell a right conversion from a wrong one.
-REDUCED = Settings(size=32, images=500, epochs=1, batch_size=4, calibration=32, rounds=1)
+# Small steps, so that one epoch of 480 images teaches enough to tell a right conversion from a wrong one.
+REDUCED = Settings(size=32, images=800, epochs=1, batch_size=4, calibration=32, rounds=1)
 TIMEOUT_S = 300
 
 
@@ -54,16 +54,23 @@ def stand_in(tmp_path_factory) -> Path:
     return program
 
 
-@pytest.fixture(scope="session")
-def tidegate() -> Path:
+def able_tidegate() -> tuple[Path | None, str]:
     """A gateway that can push, or the reason why there is none."""
     named = os.environ.get("TIDEGATE_BINARY")
-    path = Path(named) if named else EXAMPLE.parent.parent / "target" / "release-fast" / "tidegate"
+    path = Path(named).absolute() if named else gateway.BUILT
     if not path.is_file():
-        pytest.skip(f"there is no tidegate at {path}; TIDEGATE_BINARY names another")
+        return None, f"there is no tidegate at {path}; TIDEGATE_BINARY names another"
     if subprocess.run([path, "model", "push", "--help"], capture_output=True).returncode:
-        pytest.skip(f"{path} has no `model push`")
-    return path.absolute()
+        return None, f"{path} has no `model push`"
+    return path, ""
+
+
+@pytest.fixture
+def tidegate() -> Path:
+    path, reason = able_tidegate()
+    if path is None:
+        pytest.skip(reason)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
 """What `tidegate model push` does as far as the pipeline can see it, for tests of the pipeline where no gateway is built.
 
-It copies the file and the samples into the next free version, and checks nothing.
+It copies the file and the samples into a version, or finds them there, and checks nothing.
 """
 
 import argparse
@@ -23,7 +23,9 @@ asked = parser.parse_args()
 folder = asked.repository / asked.model
 taken = [int(each.name) for each in folder.glob("*") if each.name.isdecimal()]
 version = asked.version or max(taken, default=0) + 1
+place = folder / str(version)
 if version in taken:
-    sys.exit(f"version {version} is there already")
-shutil.copytree(asked.samples, folder / str(version) / "samples")
-shutil.copyfile(asked.file, folder / str(version) / "model.onnx")
+    same = asked.file.read_bytes() == (place / "model.onnx").read_bytes()
+    sys.exit(None if same else f"version {version} is another file")
+shutil.copytree(asked.samples, place / "samples")
+shutil.copyfile(asked.file, place / "model.onnx")

@@ -59,7 +59,7 @@ def test_the_table_for_programs_says_the_same(first_run):
         assert set(row["latency_ms"]) == {str(rows) for rows in report.BATCHES}
         assert all(time > 0 for time in row["latency_ms"].values())
     assert rows["int8-static"]["bytes"] < rows["fp16"]["bytes"] < rows["fp32"]["bytes"]
-    # One epoch on 300 images is no good model; it is far from chance, which the comparisons need.
+    # One epoch on 480 images is no good model; it is far from chance, which the comparisons need.
     assert rows["keras"]["accuracy"] > 0.4
 
 

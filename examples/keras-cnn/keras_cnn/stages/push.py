@@ -2,8 +2,8 @@
 
 Two requests with test images go with it. The gateway tests a version on them when it loads it, and warms it up.
 
-A version that holds this very file already is left as it is. That makes the push safe to repeat: a run that was interrupted
-between the push and its receipt would otherwise push a second version.
+A version that holds this very file already is pushed again under its own number, which changes nothing but its labels. A run
+that was interrupted between the push and its receipt would otherwise push a second version.
 """
 
 from __future__ import annotations
@@ -35,17 +35,13 @@ def make(into: Path, made: dict[str, Path], settings: Settings) -> None:
     file = made[variant.stage] / variant.file
     folder = settings.repository.absolute() / settings.model
     sha256 = file_hash(file)
+    there = version_with(folder, sha256, settings.version)
+    with tempfile.TemporaryDirectory() as samples:
+        write_samples(Path(samples), made, settings.size)
+        push(file, Path(samples), settings.version or there, settings)
     version = version_with(folder, sha256, settings.version)
     if version is None:
-        with tempfile.TemporaryDirectory() as samples:
-            write_samples(Path(samples), made, settings.size)
-            push(file, Path(samples), settings)
-        version = version_with(folder, sha256, settings.version)
-        if version is None:
-            raise StageError(f"`tidegate model push` ended well, and no version in {folder} holds {file}")
-        print(f"  {variant.name} is version {version} of {settings.model} in {folder.parent}", flush=True)
-    else:
-        print(f"  version {version} of {settings.model} is this file already; its name and labels stay as they are", flush=True)
+        raise StageError(f"`tidegate model push` ended well, and no version in {folder} holds {file}")
     receipt = {"model": settings.model, "version": version, "variant": variant.name, "sha256": sha256}
     (into / RECEIPT).write_text(json.dumps(receipt, indent=1) + "\n")
 
@@ -66,13 +62,13 @@ def version_with(model: Path, sha256: str, wanted: int | None) -> int | None:
     return None
 
 
-def push(file: Path, samples: Path, settings: Settings) -> None:
+def push(file: Path, samples: Path, version: int | None, settings: Settings) -> None:
     binary = gateway.binary(settings.tidegate)
     repository = settings.repository.absolute()
     repository.mkdir(parents=True, exist_ok=True)
     command = [str(binary), "model", "push", settings.model, str(file), "--repository", str(repository)]
     command += ["--samples", str(samples)]
-    for flag, value in (("--version", settings.version), ("--name", settings.name), ("--label", settings.label)):
+    for flag, value in (("--version", version), ("--name", settings.name), ("--label", settings.label)):
         if value is not None:
             command += [flag, str(value)]
     try:
@@ -82,6 +78,7 @@ def push(file: Path, samples: Path, settings: Settings) -> None:
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or "it said nothing"
         raise StageError(f"`tidegate model push` ended with status {done.returncode}:\n{said}")
+    print("".join(f"  {line}\n" for line in (done.stdout + done.stderr).splitlines()), end="", flush=True)
 
 
 def write_samples(folder: Path, made: dict[str, Path], size: int) -> None:
