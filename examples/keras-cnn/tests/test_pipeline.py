@@ -85,8 +85,9 @@ def test_a_version_comes_with_two_requests_for_its_test(first_run):
     assert bodies[0]["data"] != bodies[1]["data"]
 
 
-def test_a_second_run_makes_nothing(made):
-    ran = made.run("run")
+def test_a_second_run_makes_nothing(first_run):
+    pipeline, _ = first_run
+    ran = pipeline.run("run")
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.splitlines() == [f"{stage}: up to date" for stage in RUN]
 
