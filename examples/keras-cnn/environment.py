@@ -1,8 +1,8 @@
 """Installs what the pipeline runs on into a virtual environment of its own: environment.py FOLDER
 
-2 GB, remade only when requirements.txt or the version of Python changes. Where TensorFlow cannot be installed - no wheels for
-this Python or machine, no room, no network - it says why and ends with status 3, so that a test suite can go on without.
-Needs nothing but Python's standard library.
+2 GB, remade only when requirements.txt or the version of Python changes. Where TensorFlow cannot be installed - no
+wheels for this Python or machine, no room, no network - it says why and ends with status 3, so that a test suite can
+go on without. Needs nothing but Python's standard library.
 """
 
 from __future__ import annotations

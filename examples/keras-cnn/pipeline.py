@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-# Each is read once, when its framework is imported: no upload of usage figures, no graphics card, warnings and errors only.
+# Each is read once, when its framework is imported: no upload of usage figures, no graphics card, fewer messages.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")

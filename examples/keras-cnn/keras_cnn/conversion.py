@@ -1,7 +1,7 @@
 """The check that every conversion has to pass before its files are published.
 
-A converter that misreads a layer says nothing; its file loads, runs and answers wrongly. So each file is asked about all
-test images, and its answers are held against those that Keras gave when the model was trained.
+A converter that misreads a layer says nothing; its file loads, runs and answers wrongly. So each file is asked about
+all test images, and its answers are held against those that Keras gave when the model was trained.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class ConversionError(StageError):
         self.variant = variant
         self.found = found
         lines = [
-            f"{variant.name}: the converted model does not answer as Keras does; nothing of stage {variant.stage} was published",
+            f"{variant.name}: the converted model does not answer as Keras does; "
+            f"nothing of stage {variant.stage} was published",
             *(f"  beyond tolerance    {fault}" for fault in faults),
             f"  largest difference  {found.largest_difference:.3g}, on test image {found.sample} of {rows}",
             f"  accuracy            {found.accuracy:.1%}; Keras {found.keras_accuracy:.1%}",
@@ -79,7 +80,7 @@ def compare(answers: np.ndarray, keras: np.ndarray, labels: np.ndarray) -> Compa
 
 
 def check_stage(stage: str, into: Path, made: dict[str, Path], size: int) -> None:
-    """Checks the files of a stage and writes beside them what was found; ConversionError for the first that is wrong."""
+    """Checks the files of a stage and writes down what was found; ConversionError for the first that is wrong."""
     test = images.read(made["data"], "test")
     keras = np.load(made["train"] / "keras-answers.npy")
     checked = {}

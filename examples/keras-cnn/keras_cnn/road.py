@@ -1,7 +1,7 @@
 """The map of the road: every stage, what it needs and which settings change it; and the run of those that are due.
 
-Each due stage is made by a process of its own. TensorFlow keeps its threads and memory for the life of a process, and the
-report's figures are of one thread.
+Each due stage is made by a process of its own. TensorFlow keeps its threads and memory for the life of a process, and
+the report's figures are of one thread.
 """
 
 from __future__ import annotations
@@ -15,12 +15,24 @@ from keras_cnn.stage import Stage, StageError, Workshop
 
 STAGES = (
     Stage("data", "split the digits into training, validation and test images", settings=("images", "seed")),
-    Stage("train", "train the network, and keep its answers to the test images", ("data",), ("size", "epochs", "batch_size", "seed")),
+    Stage(
+        "train",
+        "train the network, and keep its answers to the test images",
+        ("data",),
+        ("size", "epochs", "batch_size", "seed"),
+    ),
     Stage("export", "export a SavedModel", ("data", "train"), ("size",)),
     Stage("convert_onnx", "convert to ONNX with a dynamic batch", ("data", "train", "export"), ("size",)),
-    Stage("convert_tflite", "convert to TensorFlow Lite, four times", ("data", "train", "export"), ("size", "calibration")),
+    Stage(
+        "convert_tflite", "convert to TensorFlow Lite, four times", ("data", "train", "export"), ("size", "calibration")
+    ),
     Stage("optimise", "simplify the ONNX graph", ("data", "train", "convert_onnx"), ("size",)),
-    Stage("quantize", "make the ONNX file smaller: fp16, static and dynamic int8", ("data", "train", "optimise"), ("size", "calibration")),
+    Stage(
+        "quantize",
+        "make the ONNX file smaller: fp16, static and dynamic int8",
+        ("data", "train", "optimise"),
+        ("size", "calibration"),
+    ),
     Stage(
         "report",
         "compare all variants in one table",

@@ -6,6 +6,7 @@ out into probabilities.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,7 +97,7 @@ class TensorFlowLite:
 
 
 def open_runner(path: Path) -> Runner:
-    kinds = {".onnx": Onnx, ".tflite": TensorFlowLite, "": SavedModel}
+    kinds: dict[str, Callable[[Path], Runner]] = {".onnx": Onnx, ".tflite": TensorFlowLite, "": SavedModel}
     return kinds[path.suffix](path)
 
 

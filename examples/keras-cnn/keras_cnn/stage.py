@@ -1,12 +1,12 @@
 """When a stage must be made again, and how what it makes is published.
 
-A stage owns one folder, `<work>/<stage>/`, with its files and `stamp.json` among them. The stamp holds a key - a hash of
-the stage's code, of the settings that it names and of the files that it was made of - and the hash of every file. Whoever
-asks for the stage again with the same key, and finds the files as the stamp has them, has nothing to do. Keys are made of
-contents, not of times: a stage that was made again and came out the same makes nobody else due.
+A stage owns one folder, `<work>/<stage>/`, with its files and `stamp.json` among them. The stamp holds a key - a hash
+of the stage's code, of the settings that it names and of the files that it was made of - and the hash of every file.
+Whoever asks for the stage again with the same key, and finds the files as the stamp has them, has nothing to do. Keys
+are made of contents, not of times: a stage that was made again and came out the same makes nobody else due.
 
-Files are made in `<work>/.<stage>.partial/` and the folder is renamed when they are complete, stamp included. A stage that
-was interrupted has therefore no folder of its own, and is made anew.
+Files are made in `<work>/.<stage>.partial/` and the folder is renamed when they are complete, stamp included. A stage
+that was interrupted has therefore no folder of its own, and is made anew.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Stage:
     about: str
     needs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    # What it does lies outside of its folder, so its module's `still_true(folder, settings)` is asked whether it is still there.
+    # It has an effect outside of its folder, and its module's `still_true(folder, settings)` says whether that still holds.
     outside: bool = False
     # Left out of a run of all stages.
     optional: bool = False
@@ -137,7 +137,7 @@ class Workshop:
 
 
 def publish(partial: Path, place: Path) -> None:
-    """A folder cannot be renamed over another, so the old one goes first; who dies in between has to make the stage again."""
+    """A folder cannot be renamed over another, so the old one goes first; who dies in between makes the stage again."""
     for folder, _, names in os.walk(partial):
         for name in names:
             with open(Path(folder) / name, "rb") as file:

@@ -1,8 +1,8 @@
 """The files that one trained model becomes, who makes each, and how far its answers may stray from Keras's.
 
-Arithmetic of another order changes the last bits of an answer, and nothing else: variants that keep 32 bits are held to a
-largest difference. Fewer bits change probabilities for good, most where the model is unsure, so of those it is asked that
-they still choose the same class and are right as often.
+Arithmetic of another order changes the last bits of an answer, and nothing else: variants that keep 32 bits are held
+to a largest difference. Fewer bits change probabilities for good, most where the model is unsure, so of those it is
+asked that they still choose the same class and are right as often.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ VARIANTS = (
     Variant("optimised", "optimise", "optimised.onnx", SAME_BITS, "ONNX, constants folded and nodes merged"),
     Variant("fp16", "quantize", "fp16.onnx", HALF_BITS, "ONNX, weights of 16 bits"),
     Variant("int8-static", "quantize", "int8-static.onnx", EIGHT_BITS, "ONNX, everything in 8 bits, calibrated"),
-    Variant("int8-dynamic", "quantize", "int8-dynamic.onnx", EIGHT_BITS, "ONNX, weights of 8 bits, ranges found in each run"),
+    Variant(
+        "int8-dynamic", "quantize", "int8-dynamic.onnx", EIGHT_BITS, "ONNX, weights of 8 bits, ranges found as it runs"
+    ),
     Variant("tflite-fp32", "convert_tflite", "fp32.tflite", SAME_BITS, "TensorFlow Lite, as converted"),
     Variant("tflite-fp16", "convert_tflite", "fp16.tflite", HALF_BITS, "TensorFlow Lite, weights of 16 bits"),
     Variant("tflite-dynamic", "convert_tflite", "dynamic.tflite", EIGHT_BITS, "TensorFlow Lite, weights of 8 bits"),
-    Variant("tflite-uint8", "convert_tflite", "uint8.tflite", EIGHT_BITS, "TensorFlow Lite, all of it in 8 bits, images too"),
+    Variant("tflite-uint8", "convert_tflite", "uint8.tflite", EIGHT_BITS, "TensorFlow Lite, all in 8 bits, images too"),
 )
 
 ONNX_NAMES = tuple(variant.name for variant in VARIANTS if variant.file.endswith(".onnx"))

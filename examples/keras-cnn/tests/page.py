@@ -1,9 +1,10 @@
-"""A page of docs/, carried out as it stands there: its files are written, its commands run, and what they print held against it.
+"""A page of docs/, carried out as it stands there: its files are written, its commands run, and what they print held
+against it.
 
-A fenced block of Python whose fence names a file (```python export.py) is that file. In a `console` block a line that begins
-with `$ ` is a command, and what follows is its output: `...` stands for anything on its line, or alone on a line for any
-lines. Everything happens in a folder that was empty. The environment of a page is there already, so what would make it is
-left out, and `tidegate serve` is a gateway at free ports.
+A fenced block of Python whose fence names a file (```python export.py) is that file. In a `console` block a line that
+begins with `$ ` is a command, and what follows is its output: `...` stands for anything on its line, or alone on a
+line for any lines. Everything happens in a folder that was empty. The environment of a page is there already, so what
+would make it is left out, and `tidegate serve` is a gateway at free ports.
 """
 
 from __future__ import annotations
@@ -96,5 +97,5 @@ class Reader:
             ["bash", "-c", text], cwd=self.folder, env=environment(), capture_output=True, text=True, timeout=TIMEOUT_S
         )
         assert done.returncode == 0, f"$ {command.text}\n{done.stdout}{done.stderr}"
-        shown = "\n".join(command.output)
-        assert is_as_shown(command.output, done.stdout), f"$ {command.text}\nprinted:\n{done.stdout}\nthe page shows:\n{shown}"
+        both = "\n".join(["printed:", done.stdout, "the page shows:", *command.output])
+        assert is_as_shown(command.output, done.stdout), f"$ {command.text}\n{both}"

@@ -1,4 +1,5 @@
-"""What `tidegate model push` does as far as the pipeline can see it, for tests of the pipeline where no gateway is built.
+"""What `tidegate model push` does as far as the pipeline can see it, for tests of the pipeline where no gateway is
+built.
 
 It copies the file and the samples into a version, or finds them there, and checks nothing.
 """

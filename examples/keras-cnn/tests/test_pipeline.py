@@ -63,14 +63,18 @@ def test_the_table_for_programs_says_the_same(first_run):
     assert rows["keras"]["accuracy"] > 0.4
 
 
+def shape(value: onnx.ValueInfoProto) -> list[str | int]:
+    return [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
 def test_the_onnx_files_take_any_batch_and_use_standard_operators(first_run):
     pipeline, _ = first_run
     for name in ("convert_onnx/fp32.onnx", "optimise/optimised.onnx", "quantize/fp16.onnx"):
         model = onnx.load(pipeline.work / name)
         assert model.ir_version == 8
         (image,), (probabilities,) = model.graph.input, model.graph.output
-        shapes = [[dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in (image, probabilities)]
-        assert shapes == [["batch", 32, 32, 3], ["batch", 10]], name
+        assert shape(image) == ["batch", 32, 32, 3], name
+        assert shape(probabilities) == ["batch", 10], name
         assert (image.name, probabilities.name) == ("image", "probabilities")
         assert {node.domain for node in model.graph.node} == {""}, name
 
@@ -172,7 +176,7 @@ def test_a_wrong_conversion_stops_with_a_report_and_publishes_nothing(made, monk
     said = capsys.readouterr().err
     assert status == 1
     assert said.startswith("pipeline: fp16: the converted model does not answer as Keras does")
-    for part in ("beyond tolerance    largest difference", "allowed 0.02", "on test image", "accuracy", "same class", "fp16.onnx"):
+    for part in ("largest difference", "allowed 0.02", "on test image", "accuracy", "same class", "fp16.onnx"):
         assert part in said
     assert not (made.work / "quantize").exists()
     with pytest.raises(ConversionError) as stopped:

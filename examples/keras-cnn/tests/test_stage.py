@@ -24,6 +24,11 @@ BREAD_CODE = """
 def make(into, made, settings):
     (into / "bread").write_text((made["dough"] / "dough").read_text() + str(settings.heat))
 """
+FAILING_CODE = """
+def make(into, made, settings):
+    (into / "bread").write_text("burnt")
+    raise OSError
+"""
 numbers = itertools.count()
 
 
@@ -111,7 +116,7 @@ def test_a_spoilt_stamp_makes_its_stage_due(shop, stamp):
 
 
 def test_a_stage_that_fails_leaves_what_was_published_as_it_was(shop):
-    replace_module(shop, "bread", "def make(into, made, settings):\n    (into / 'bread').write_text('burnt')\n    raise OSError\n")
+    replace_module(shop, "bread", FAILING_CODE)
     before = (shop.place("bread") / "bread").read_text()
     with pytest.raises(OSError):
         shop.make(BREAD)

@@ -1,6 +1,7 @@
 """SavedModel to ONNX, with a batch of any size.
 
-The input stays as Keras has it: `image`, FP32 [batch, height, width, 3]; the output is `probabilities`, FP32 [batch, 10].
+The input stays as Keras has it: `image`, FP32 [batch, height, width, 3]; the output is `probabilities`, FP32 [batch,
+10].
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
 """SavedModel to TensorFlow Lite, for devices: as it is, with weights of 16 or 8 bits, and in 8 bits from end to end.
 
-The gateway serves none of them. They stand in the table beside the ONNX files, so that nobody has to guess what a device
-would get.
+The gateway serves none of them. They stand in the table beside the ONNX files, so that nobody has to guess what a
+device would get.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +18,8 @@ from keras_cnn import conversion, images
 if TYPE_CHECKING:
     from keras_cnn.settings import Settings
 
-Converter = tf.lite.TFLiteConverter
+# TensorFlow finds its parts when they are first used, so there is nothing to name for a checker of types.
+Converter = Any
 
 
 def make(into: Path, made: dict[str, Path], settings: Settings) -> None:
@@ -30,7 +31,7 @@ def make(into: Path, made: dict[str, Path], settings: Settings) -> None:
         "uint8": lambda converter: all_small(converter, seen, settings.size),
     }
     for name, choose in ways.items():
-        converter = Converter.from_saved_model(str(made["export"] / "saved_model"))
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(made["export"] / "saved_model"))
         choose(converter)
         (into / f"{name}.tflite").write_bytes(converter.convert())
     conversion.check_stage("convert_tflite", into, made, settings.size)

@@ -1,7 +1,7 @@
 """The digits, split by seed: three fifths to train on, a fifth to choose by, a fifth that is only ever asked about.
 
-*Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998, CC BY 4.0, in
-the copy that scikit-learn ships. Every digit is as frequent in each part.
+*Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, 1998, CC BY
+4.0, in the copy that scikit-learn ships. Every digit is as frequent in each part.
 """
 
 from __future__ import annotations
@@ -23,9 +23,7 @@ FIFTH = 0.2
 
 def make(into: Path, made: dict[str, Path], settings: Settings) -> None:
     digits = load_digits()
-    every = np.arange(len(digits.target))
-    if settings.images < len(every):
-        every, _ = cut(every, digits.target, settings.images, settings.seed)
+    every = np.sort(np.random.default_rng(settings.seed).permutation(len(digits.target))[: settings.images])
     held = round(len(every) * FIFTH)
     rest, test = cut(every, digits.target, len(every) - held, settings.seed)
     train, validation = cut(rest, digits.target, len(rest) - held, settings.seed)

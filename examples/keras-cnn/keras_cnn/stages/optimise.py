@@ -1,10 +1,10 @@
 """The ONNX graph, simplified once and for every machine: constants folded, MatMul and Add made one, shapes inferred.
 
 ONNX Runtime does all of this again whenever it loads a model, and more, for the processor that it finds. That further
-work must not be shipped: from its highest level on it rewrites convolutions for the vector width of the machine at hand
-(`com.microsoft.nchwc`), and already one level below it uses operators that only ONNX Runtime has. So this stops at the
-basic level, and refuses a graph with anything but standard operators. What it buys is a graph that is quantized better, not
-time.
+work must not be shipped: from its highest level on it rewrites convolutions for the vector width of the machine at
+hand (`com.microsoft.nchwc`), and already one level below it uses operators that only ONNX Runtime has. So this stops
+at the basic level, and refuses a graph with anything but standard operators. What it buys is a graph that is
+quantized better, not time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def simplify(source: Path, target: Path) -> None:
 
 
 def keep_standard(model: onnx.ModelProto) -> None:
-    """ONNX Runtime writes all operator sets that it knows into the file; a reader that does not know them may refuse it."""
+    """ONNX Runtime enters all operator sets that it knows; a reader that does not know them may refuse the file."""
     foreign = sorted({f"{node.domain}:{node.op_type}" for node in model.graph.node if node.domain})
     if foreign:
         raise StageError(f"optimised.onnx would hold operators that are not of the ONNX standard: {', '.join(foreign)}")

@@ -2,8 +2,8 @@
 
 Two requests with test images go with it. The gateway tests a version on them when it loads it, and warms it up.
 
-A version that holds this very file already is pushed again under its own number, which changes nothing but its labels. A run
-that was interrupted between the push and its receipt would otherwise push a second version.
+A version that holds this very file already is pushed again under its own number, which changes nothing but its
+labels. A run that was interrupted between the push and its receipt would otherwise push a second version.
 """
 
 from __future__ import annotations
@@ -96,5 +96,6 @@ def write_samples(folder: Path, made: dict[str, Path], size: int) -> None:
 def v2_request(enlarged: np.ndarray) -> dict:
     """An inference request of the Open Inference Protocol, version 2."""
     # Whole numbers and short decimals; `repr` of a 32-bit float would be eight digits long.
-    data = [int(value) if value.is_integer() else value for value in np.round(enlarged.astype(float), DECIMALS).ravel().tolist()]
+    values = np.round(enlarged.astype(float), DECIMALS).ravel().tolist()
+    data = [int(value) if value.is_integer() else value for value in values]
     return {"inputs": [{"name": "image", "shape": list(enlarged.shape), "datatype": "FP32", "data": data}]}

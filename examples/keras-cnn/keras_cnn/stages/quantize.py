@@ -1,9 +1,9 @@
 """Smaller ONNX files: 16-bit weights, and 8 bits in two ways.
 
-Static: activations unsigned, weights signed and with a scale for each output channel; the ranges of the activations are
-learned from training images, so a run only multiplies. Dynamic: only the weights are stored in 8 bits, and each run looks
-for the range of each activation first. That makes a row's answer depend, a little, on who shares its batch, and
-convolutions slower than they were; it is made to be measured.
+Static: activations unsigned, weights signed and with a scale for each output channel; the ranges of the activations
+are learned from training images, so a run only multiplies. Dynamic: only the weights are stored in 8 bits, and each
+run looks for the range of each activation first. That makes a row's answer depend, a little, on who shares its batch,
+and convolutions slower than they were; it is made to be measured.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One table of all variants: accuracy, size, time of a run at three batch sizes, and the largest difference to Keras.
 
-Times are of one thread. The variants take turns, so that whatever else the machine does meets all of them; a figure is the
-median of all runs. Read them as ratios: they are as good as the machine was quiet.
+Times are of one thread. The variants take turns, so that whatever else the machine does meets all of them; a figure
+is the median of all runs. Read them as ratios: they are as good as the machine was quiet.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The whole road, once: a gateway serves the repository, and its answers over HTTP are held against Keras's.
 
-Test images are sent one by one from several callers at a time, so that the gateway puts them into batches; the tolerance is
-the variant's own.
+Test images are sent one by one from several callers at a time, so that the gateway puts them into batches; the
+tolerance is the variant's own.
 """
 
 from __future__ import annotations
@@ -36,23 +36,26 @@ def make(into: Path, made: dict[str, Path], settings: Settings) -> None:
     test = images.read(made["data"], "test")
     keras = np.load(made["train"] / "keras-answers.npy")[:ASKED]
     binary = gateway.binary(settings.tidegate)
-    with tempfile.TemporaryDirectory() as folder, Gateway(binary, settings.repository.absolute(), Path(folder)) as served:
+    repository = settings.repository.absolute()
+    with tempfile.TemporaryDirectory() as folder, Gateway(binary, repository, Path(folder)) as served:
         url = served.url(f"/v2/models/{receipt['model']}/versions/{receipt['version']}/infer")
         with ThreadPoolExecutor(CALLERS) as callers:
-            rows = list(callers.map(lambda image: ask(url, images.enlarge(image[None], settings.size)), test.images[:ASKED]))
+            enlarged = (images.enlarge(image[None], settings.size) for image in test.images[:ASKED])
+            rows = list(callers.map(lambda image: ask(url, image), enlarged))
     found = conversion.compare(np.array(rows, np.float32), keras, test.labels[: len(keras)])
     variant = variants.named(receipt["variant"])
     if faults := found.faults(variant.tolerance):
-        raise ConversionError(variant, settings.repository / receipt["model"], len(keras), found, faults)
+        raise ConversionError(variant, repository / receipt["model"], len(keras), found, faults)
     answered = f"  {len(keras)} answers over HTTP from version {receipt['version']}: accuracy {found.accuracy:.1%}, "
     print(f"{answered}largest difference to Keras {found.largest_difference:.2g}", flush=True)
     (into / "answers.json").write_text(json.dumps(asdict(found), indent=1) + "\n")
 
 
 def ask(url: str, image: np.ndarray) -> list[float]:
-    """One image as raw numbers behind a head in JSON, the binary form of the Open Inference Protocol; 602 KB instead of 3 MB."""
+    """One image in the binary form of the Open Inference Protocol: raw numbers behind a head in JSON."""
     raw = image.astype("<f4").tobytes()
-    tensor = {"name": "image", "shape": list(image.shape), "datatype": "FP32", "parameters": {"binary_data_size": len(raw)}}
+    length = {"binary_data_size": len(raw)}
+    tensor = {"name": "image", "shape": list(image.shape), "datatype": "FP32", "parameters": length}
     head = json.dumps({"inputs": [tensor]}).encode()
     headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
     request = urllib.request.Request(url, head + raw, headers)

@@ -1,7 +1,7 @@
 """The network of the usual TensorFlow recipe, trained on the enlarged digits; and its answers to the test images.
 
-Those answers are what every conversion is held against later, so they are made here, by the model that was trained and by
-nothing that was exported or converted.
+Those answers are what every conversion is held against later, so they are made here, by the model that was trained
+and by nothing that was exported or converted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def make(into: Path, made: dict[str, Path], settings: Settings) -> None:
 
 
 def network(size: int) -> keras.Sequential:
-    """11.1 million parameters at 224x224, nearly all of them between the last convolution and the 64 units behind it."""
+    """11.1 million parameters at 224x224, nearly all of them between the last convolution and the units behind it."""
     layers = keras.layers
     return keras.Sequential(
         [
