@@ -43,7 +43,7 @@ class Stage:
     about: str
     needs: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
-    # It has an effect outside of its folder, and its module's `still_true(folder, settings)` says whether that still holds.
+    # It has an effect outside of its folder; its module's `still_true(folder, settings)` says whether that still holds.
     outside: bool = False
     # Left out of a run of all stages.
     optional: bool = False

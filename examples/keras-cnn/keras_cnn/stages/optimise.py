@@ -3,8 +3,8 @@
 ONNX Runtime does all of this again whenever it loads a model, and more, for the processor that it finds. That further
 work must not be shipped: from its highest level on it rewrites convolutions for the vector width of the machine at
 hand (`com.microsoft.nchwc`), and already one level below it uses operators that only ONNX Runtime has. So this stops
-at the basic level, and refuses a graph with anything but standard operators. What it buys is a graph that is
-quantized better, not time.
+at the basic level, and refuses a graph with anything but standard operators. What it buys is what the quantizer asks
+for, and not time.
 """
 
 from __future__ import annotations
