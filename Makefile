@@ -15,6 +15,12 @@ TIDEGATE := target/release-fast/tidegate
 LOADTEST := target/release-fast/tidegate-loadtest
 BENCHES := target/release-fast/tidegate-benches
 VENV := .deps/venv-conformance
+PIPELINE := examples/keras-cnn
+PIPELINE_VENV := .deps/venv-keras-cnn
+# For example: make pipeline PIPELINE_ARGS='--repository /models --version 4 --label green'
+PIPELINE_ARGS ?=
+# 1 has `make test` install TensorFlow (2 GB) for the pipeline's tests; without it they run where it is installed already.
+TIDEGATE_TEST_PIPELINE ?=
 BENCH_VENV := .deps/venv-bench
 MANIFESTS_VENV := .deps/venv-manifests
 CRDS := .deps/node-manifests
@@ -27,7 +33,7 @@ SCENARIOS ?= $(wildcard loadtest/scenarios/*.toml)
 step = @printf '\n\033[1m== %s\033[0m\n' "$(1)"
 
 .PHONY: help run build image loadtest onnxruntime test fmt fmt-check lint test-rust test-loom test-scripts test-manifests test-image \
-	test-workflows audit tools conformance fuzz fuzz-briefly \
+	test-workflows audit tools conformance fuzz fuzz-briefly pipeline test-pipeline test-pipeline-where-installed \
 	scenarios bench bench-micro bench-harness bench-peers bench-models clean-deps
 
 help: ## list the targets
@@ -52,7 +58,8 @@ loadtest: ## build the load-test harness, tidegate-loadtest
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom conformance test-manifests test-workflows test-image fuzz-briefly ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom conformance test-manifests test-workflows test-image fuzz-briefly \
+	test-pipeline-where-installed ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -115,6 +122,27 @@ conformance: onnxruntime $(VENV)/installed ## standard clients against the real 
 	$(call step,conformance)
 	@cargo build --workspace --bins --locked
 	ORT_DYLIB_PATH="$(ORT)" $(VENV)/bin/python -m pytest -q tests/conformance
+
+pipeline: build ## train, convert, compare and push the Keras example into its own repository; PIPELINE_ARGS go to it
+	@$(PYTHON) $(PIPELINE)/environment.py $(PIPELINE_VENV)
+	ORT_DYLIB_PATH="$(ORT)" $(PIPELINE_VENV)/bin/python $(PIPELINE)/pipeline.py run $(PIPELINE_ARGS)
+
+test-pipeline: onnxruntime ## the Keras example on small images, and the pages on exports; installs TensorFlow (2 GB), skipped where that cannot be
+	$(call step,pipeline)
+	@status=0
+	$(PYTHON) $(PIPELINE)/environment.py $(PIPELINE_VENV) || status=$$?
+	if (( status == 3 )); then echo 'the pipeline is not tested: see above'; exit 0; fi
+	if (( status )); then exit $$status; fi
+	cargo build --workspace --bins --locked
+	TIDEGATE_BINARY=target/debug/tidegate ORT_DYLIB_PATH="$(ORT)" $(PIPELINE_VENV)/bin/python -m pytest -q -rs $(PIPELINE)/tests
+
+test-pipeline-where-installed:
+	@if [[ "$(TIDEGATE_TEST_PIPELINE)" == 1 ]] || $(PYTHON) $(PIPELINE)/environment.py --look $(PIPELINE_VENV) >/dev/null; then
+	    $(MAKE) --no-print-directory test-pipeline
+	else
+	    printf '\n\033[1m== pipeline\033[0m\n'
+	    echo 'skipped: TensorFlow (2 GB) is not installed; TIDEGATE_TEST_PIPELINE=1 or `make test-pipeline` installs it'
+	fi
 
 fuzz: ## fuzz the wire's decoders, FUZZ_SECONDS (60) each, with libFuzzer; needs a C++ compiler
 	@$(PYTHON) scripts/fuzz.py --seconds $(FUZZ_SECONDS)
