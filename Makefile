@@ -58,8 +58,7 @@ loadtest: ## build the load-test harness, tidegate-loadtest
 onnxruntime: ## provide ONNX Runtime's shared library under .deps, checked by sha256
 	@$(PYTHON) scripts/fetch_onnxruntime.py
 
-test: fmt-check lint test-scripts test-rust test-loom conformance test-manifests test-workflows test-image fuzz-briefly \
-	test-pipeline-where-installed ## the whole suite, as CI runs it; stops at the first failure
+test: fmt-check lint test-scripts test-rust test-loom conformance test-manifests test-workflows test-image fuzz-briefly test-pipeline-where-installed ## the whole suite, as CI runs it; stops at the first failure
 	$(call step,all passed)
 
 fmt: ## format the Rust code
@@ -134,7 +133,7 @@ test-pipeline: onnxruntime ## the Keras example on small images, and the pages o
 	if (( status == 3 )); then echo 'the pipeline is not tested: see above'; exit 0; fi
 	if (( status )); then exit $$status; fi
 	cargo build --workspace --bins --locked
-	TIDEGATE_BINARY=target/debug/tidegate ORT_DYLIB_PATH="$(ORT)" $(PIPELINE_VENV)/bin/python -m pytest -q -rs $(PIPELINE)/tests
+	TIDEGATE_BIN=target/debug/tidegate ORT_DYLIB_PATH="$(ORT)" $(PIPELINE_VENV)/bin/python -m pytest -q -rs $(PIPELINE)/tests
 
 test-pipeline-where-installed:
 	@if [[ "$(TIDEGATE_TEST_PIPELINE)" == 1 ]] || $(PYTHON) $(PIPELINE)/environment.py --look $(PIPELINE_VENV) >/dev/null; then

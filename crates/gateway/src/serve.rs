@@ -103,7 +103,7 @@ fn log_effective(config: &Config) {
         }
     };
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        gateway_version = env!("CARGO_PKG_VERSION"),
         repository = %control.repository.display(),
         state = %control.state_file.display(),
         default_model = control.default_model.as_ref().map(|name| name.as_str()),

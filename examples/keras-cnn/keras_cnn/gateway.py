@@ -20,11 +20,11 @@ POLL_S = 0.05
 
 
 def binary(chosen: Path | None) -> Path:
-    """The one that was chosen, else TIDEGATE_BINARY, else what `make build` leaves."""
-    for where, path in (("--tidegate", chosen), ("TIDEGATE_BINARY", os.environ.get("TIDEGATE_BINARY"))):
+    """The one that was chosen, else TIDEGATE_BIN, else what `make build` leaves."""
+    for where, path in (("--tidegate", chosen), ("TIDEGATE_BIN", os.environ.get("TIDEGATE_BIN"))):
         if path:
             return existing(Path(path), f"{where} names it")
-    return existing(BUILT, "`make build` makes it; --tidegate or TIDEGATE_BINARY name another")
+    return existing(BUILT, "`make build` makes it; --tidegate or TIDEGATE_BIN name another")
 
 
 def existing(path: Path, hint: str) -> Path:

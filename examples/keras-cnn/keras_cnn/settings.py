@@ -58,7 +58,7 @@ class Settings:
     version: int | None = setting(None, number(1, 2**31 - 1), "the version to push as; the next free one unless given")
     name: str | None = setting(None, str, "a name for that version, such as v1.0.0")
     label: str | None = setting(None, str, "a label that shall point to that version")
-    tidegate: Path | None = setting(None, Path, "the tidegate binary; else TIDEGATE_BINARY, else target/release-fast's")
+    tidegate: Path | None = setting(None, Path, "the tidegate binary; else TIDEGATE_BIN, else target/release-fast's")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -56,10 +56,10 @@ def stand_in(tmp_path_factory) -> Path:
 
 def able_tidegate() -> tuple[Path | None, str]:
     """A gateway that can push, or the reason why there is none."""
-    named = os.environ.get("TIDEGATE_BINARY")
+    named = os.environ.get("TIDEGATE_BIN")
     path = Path(named).absolute() if named else gateway.BUILT
     if not path.is_file():
-        return None, f"there is no tidegate at {path}; TIDEGATE_BINARY names another"
+        return None, f"there is no tidegate at {path}; TIDEGATE_BIN names another"
     if subprocess.run([path, "model", "push", "--help"], capture_output=True).returncode:
         return None, f"{path} has no `model push`"
     return path, ""

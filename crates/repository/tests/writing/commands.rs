@@ -19,7 +19,7 @@ fn a_pushed_version_lies_in_its_folder_and_in_the_manifest() {
     let entry = manifest.entry(version(4)).unwrap();
     assert_eq!((entry.size(), entry.files().len()), (4 + 4000 + 2, 3));
     assert_eq!(manifest.labels()[&Label::new("green").unwrap()].version, version(4));
-    assert_eq!(manifest.active(), None);
+    assert_eq!(manifest.active().unwrap().version, version(4), "the only one is active");
     entry.verify(&site.model_folder().join("4")).unwrap();
     assert_eq!(site.findings(), []);
 }
@@ -145,23 +145,26 @@ fn the_forerunner_is_the_active_version_and_else_the_highest() {
     site.push(1, "one", &[]);
     assert_eq!(of(1), (0, false));
     site.push(2, "two", &[]);
+    assert_eq!(of(3), (1, true));
+    site.open().delete(version(1), true).unwrap();
     assert_eq!(of(3), (2, true));
     fs::create_dir(site.model_folder().join("5")).unwrap();
     assert_eq!(of(3), (5, false));
     assert_eq!(of(5), (2, true));
-    site.open().activate(version(1)).unwrap();
-    assert_eq!(of(3), (1, true));
-    assert_eq!(of(1), (5, false));
+    site.open().activate(version(2)).unwrap();
+    assert_eq!(of(3), (2, true));
+    assert_eq!(of(2), (5, false));
 }
 
 #[test]
 fn what_was_damaged_is_not_activated() {
     let site = Site::new();
     site.push(1, "one", &[]);
-    fs::write(site.model_folder().join("1/model.onnx"), "0ne").unwrap();
-    let error = site.open().activate(version(1)).unwrap_err().to_string();
+    site.push(2, "two", &[]);
+    fs::write(site.model_folder().join("2/model.onnx"), "tw0").unwrap();
+    let error = site.open().activate(version(2)).unwrap_err().to_string();
     assert!(error.contains("model.onnx: sha256") && error.contains("push it again"), "{error}");
-    assert_eq!(site.open().manifest().active(), None);
+    assert_eq!(site.open().manifest().active().unwrap().version, version(1));
 }
 
 #[test]
@@ -207,7 +210,7 @@ fn what_is_not_listed_or_not_there_can_be_deleted_too() {
     fs::create_dir(site.model_folder().join("2")).unwrap();
     site.open().delete(version(2), false).unwrap();
     fs::remove_dir_all(site.model_folder().join("1")).unwrap();
-    site.open().delete(version(1), false).unwrap();
+    site.open().delete(version(1), true).unwrap();
     assert_eq!(site.findings(), []);
     assert_eq!(site.names(), ["versions.json"]);
 }
