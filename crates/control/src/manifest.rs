@@ -4,7 +4,7 @@
 //! Activations and labels are words of operators, spoken through a file instead of through the admin API. So each is
 //! followed once, when it is seen for the first time, and becomes admin-set state; what operators set later holds over
 //! it. Which ones were followed is saved with that state. A word about a version that cannot take traffic waits for it.
-//! A traffic file holds over all of it.
+//! A traffic file holds over all of it: what is followed meanwhile is kept for when the file lets go of the model.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use tidegate_repository::{Manifest, ManifestError};
 use tidegate_router::Weight;
 use tracing::{error, info, warn};
 
-use crate::model_set::Model;
+use crate::model_set::{Model, ModelVersion};
 use crate::state_document::{AdminSet, Followed};
 use crate::weights::Weights;
 use crate::{ControlPlane, VersionFolder};
@@ -48,7 +48,7 @@ pub fn check_files(version: Version, folder: &VersionFolder) -> Result<(), LoadE
 struct News {
     active: Option<Version>,
     labels: BTreeMap<Label, Version>,
-    /// Labels that went with the version that they named.
+    /// Labels that the manifest no longer has.
     lost: Vec<Label>,
     followed: Followed,
 }
@@ -64,17 +64,22 @@ impl ControlPlane {
         // Held to the end: only its holder changes labels and weights.
         let mut store = self.store();
         let mut models = self.models();
-        if let Some(file) = models.traffic_file_of(name) {
-            let file = file.display();
-            info!(model = %name, %file, "the manifest is not followed: traffic comes from the traffic file");
-            return;
-        }
+        let owner = models.traffic_file_of(name).map(Path::to_owned);
         let Some(model) = models.models.get_mut(name) else { return };
         let before = store.models().get(name).cloned().unwrap_or_default();
         let Some(news) = News::of(&manifest, model, &before.followed) else { return };
-        let set = news.over(model, before);
+        let own_labels = match &owner {
+            Some(_) => before.labels.as_ref().unwrap_or(&model.configured.labels).clone(),
+            None => model.traffic.labels.clone(),
+        };
+        let set = news.over(&model.versions, own_labels, before);
         if let Err(error) = store.save([(name.clone(), set.clone())]) {
             return error!(model = %name, %error, "the manifest is not followed");
+        }
+        if let Some(file) = owner {
+            let file = file.display();
+            info!(model = %name, %file, "what the manifest says is kept, and not in force: the traffic file holds over it");
+            return;
         }
         model.apply(name, &set);
         let (labels, weights) = model.traffic.shown();
@@ -119,22 +124,26 @@ impl News {
         for label in followed.labels.keys().filter(|label| !manifest.labels().contains_key(*label))
         {
             news.followed.labels.remove(label);
-            let names = model.traffic.labels.get(label);
-            if names.is_some_and(|version| !model.versions.contains_key(version)) {
-                news.lost.push(label.clone());
-            }
+            news.lost.push(label.clone());
         }
         (news.followed != *followed).then_some(news)
     }
 
-    fn over(self, model: &Model, mut set: AdminSet) -> AdminSet {
+    fn over(
+        self,
+        versions: &BTreeMap<Version, ModelVersion>,
+        mut labels: BTreeMap<Label, Version>,
+        mut set: AdminSet,
+    ) -> AdminSet {
         if let Some(version) = self.active {
             let all = Weight::new(1).expect("1 is a weight");
             set.weights = Some(Weights::new([(version, all)]).expect("one is above zero"));
         }
         if !(self.labels.is_empty() && self.lost.is_empty()) {
-            let mut labels = model.traffic.labels.clone();
-            labels.retain(|label, _| !self.lost.contains(label));
+            // Unless somebody has moved it to a version that there is.
+            labels.retain(|label, version| {
+                !self.lost.contains(label) || versions.contains_key(version)
+            });
             labels.extend(self.labels);
             set.labels = Some(labels);
         }

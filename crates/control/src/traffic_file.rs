@@ -117,8 +117,12 @@ impl ModelSet {
         for (name, split) in &said.0 {
             match self.models.get(name) {
                 None => {
-                    let known = listed(self.models.keys());
-                    faults.push(format!("models.{name}: no such model, the models are: {known}"));
+                    let known = if self.models.is_empty() {
+                        "there is none yet".to_owned()
+                    } else {
+                        format!("the models are: {}", listed(self.models.keys()))
+                    };
+                    faults.push(format!("models.{name}: no such model, {known}"));
                 }
                 Some(model) => match split.resolve(model) {
                     Ok(traffic) => drop(resolved.insert(name.clone(), traffic)),

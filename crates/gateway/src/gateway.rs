@@ -160,7 +160,8 @@ fn load(control: &ControlPlane, router: &Router, drain: &Drain) {
     if router.catalog().ready {
         tracing::info!("ready");
     } else if !drain.is_draining() {
-        tracing::error!("not ready: no version can be served");
+        let reason = control.why_not_ready();
+        tracing::error!(reason, "not ready");
     }
 }
 

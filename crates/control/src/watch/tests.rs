@@ -284,6 +284,25 @@ fn a_label_that_was_deleted_with_its_version_is_forgotten() {
 }
 
 #[test]
+fn what_the_manifest_says_is_kept_for_when_the_traffic_file_lets_go() {
+    let mut site = Site::new(&["digits/1", "digits/2"]);
+    site.config.traffic_file = Some("/etc/traffic.toml".into());
+    let mut watched = Watched::of(site);
+    let split = crate::DeclaredSplit {
+        weights: [("1".parse().unwrap(), 1)].into(),
+        ..crate::DeclaredSplit::default()
+    };
+    let said = crate::DeclaredTraffic([(model("digits"), split)].into());
+    assert!(watched.opened.plane.declare(Ok(&said)));
+    let active = r#"{"version":2,"since":"2026-11-23T03:00:00.000000000Z","by":"me"}"#;
+    watched.site.write("digits/versions.json", &manifest(active, "{}"));
+    watched.settle();
+    assert_eq!(watched.opened.effective("digits"), [(1, 1)]);
+    assert!(watched.opened.plane.declare(Ok(&crate::DeclaredTraffic::default())));
+    assert_eq!(watched.opened.effective("digits"), [(2, 1)]);
+}
+
+#[test]
 fn an_activation_of_a_version_that_is_not_ready_waits_for_it() {
     let mut watched = Watched::new(&["digits/1"]);
     let active = r#"{"version":2,"since":"2026-11-23T03:00:00.000000000Z","by":"me"}"#;
