@@ -1,13 +1,15 @@
 """docs/deploy.md as a sequence of commands, and a shell to type them into.
 
-`commands` takes every ```console block apart; `may_run` decides which of the commands the stand-in for a cluster can serve.
-Each command must be one or the other: what is in neither list has not been thought about, and is an error."""
+`commands` takes every ```console block apart; `may_run` says which of the commands the stand-in for a cluster can serve.
+What is in neither list has not been thought about, and is an error."""
 
 from __future__ import annotations
 
 import os
 import re
+import select
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -15,6 +17,8 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMPT, MORE = "$ ", "> "
 # Variables and functions of the reader's shell.
 SHELL = re.compile(r"^\w+(=|\(\) \{)")
+# What stands on its first line after the word belongs to the command.
+HEREDOC = re.compile(r"<<\w+([^\n]*)\n.*", re.DOTALL)
 COMMAND_TIMEOUT_S = 60
 
 RUN = {
@@ -64,8 +68,8 @@ def verdict(program: str) -> bool:
 
 
 def parts(command: str) -> list[str]:
-    """`kubectl VERB` or the program, for each simple command of the line; heredocs and comments left out."""
-    words = shlex.shlex(command.partition("<<")[0], posix=True, punctuation_chars=True)
+    """`kubectl VERB` or the program, for each simple command of the line; what a heredoc holds and comments left out."""
+    words = shlex.shlex(HEREDOC.sub(r"\1", command), posix=True, punctuation_chars=True)
     words.whitespace_split = True
     simple: list[list[str]] = [[]]
     for word in words:
@@ -96,6 +100,8 @@ class Shell:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # What a command has started ends with it.
+            start_new_session=True,
         )
 
     def __enter__(self) -> Shell:
@@ -107,13 +113,16 @@ class Shell:
         self.process.stdout.close()
 
     def type(self, command: str) -> tuple[int, str]:
-        """Exit status, and what was printed. `kubectl` has limits of its own on how long it waits."""
+        """Exit status, and what was printed."""
         self.count += 1
         script, output = self.folder / f"{self.count}.sh", self.folder / f"{self.count}.txt"
         script.write_text(command + "\n")
         # Read as a file, so that a command cannot read the next one as its input.
         self.process.stdin.write(f"source {script} </dev/null >{output} 2>&1; echo $?\n")
         self.process.stdin.flush()
+        if not select.select([self.process.stdout], [], [], COMMAND_TIMEOUT_S)[0]:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise AssertionError(f"not done after {COMMAND_TIMEOUT_S} s: {command}\n{output.read_text()}")
         status = self.process.stdout.readline()
         assert status, f"the shell ended at: {command}"
         return int(status), output.read_text()

@@ -24,14 +24,9 @@ class BadPatch(Exception):
 
 def apply(kind: str, old: dict, patch) -> dict:
     """A new object; `kind` is the media type of the patch."""
-    appliers = {
-        "application/merge-patch+json": merge,
-        "application/strategic-merge-patch+json": strategic,
-        "application/json-patch+json": operations,
-    }
-    if kind not in appliers:
-        raise BadPatch(f"the patch is {kind}, expected one of {', '.join(appliers)}")
-    return appliers[kind](copy.deepcopy(old), patch)
+    if kind not in APPLIERS:
+        raise BadPatch(f"the patch is {kind}, expected one of {', '.join(APPLIERS)}")
+    return APPLIERS[kind](copy.deepcopy(old), patch)
 
 
 def merge(old, patch):
@@ -111,3 +106,10 @@ def operations(old: dict, patch: list) -> dict:
             raise BadPatch(f"there is nothing at {one['path']}")
         place[last] = one["value"]
     return old
+
+
+APPLIERS = {
+    "application/merge-patch+json": merge,
+    "application/strategic-merge-patch+json": strategic,
+    "application/json-patch+json": operations,
+}

@@ -4,9 +4,10 @@ request that it does not know is an error that says so, and never a silent yes."
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,7 @@ from . import patches, protobuf
 from .kinds import Resource, discovery
 from .store import Store
 
-# The newest that the package of schemas has is not the point; the same as in test_schemas.
+# As in test_schemas.
 SCHEMAS = "1.36.0"
 WATCH_LIMIT_S = 60
 
@@ -84,6 +85,8 @@ class ApiServer:
         return found
 
     def patch(self, request: Request, media_type: str, patch) -> dict:
+        if media_type not in patches.APPLIERS:
+            raise Refused(415, "UnsupportedMediaType", f"a patch that is {media_type} is not known here")
         old = self.get(request)
         try:
             new = patches.apply(media_type, old, patch)
@@ -101,8 +104,9 @@ class ApiServer:
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
     def list(self, request: Request, query: dict[str, str]) -> dict:
+        chosen = selection(query)
         with self.store.changed:
-            found = [one for one in self.store.list(request.resource, request.namespace) if selected(one, query)]
+            found = [one for one in self.store.list(request.resource, request.namespace) if chosen(one)]
             metadata = {"resourceVersion": str(self.store.version())}
         kind = request.resource.kind + "List"
         return {"kind": kind, "apiVersion": request.resource.api_version, "metadata": metadata, "items": found}
@@ -118,6 +122,7 @@ class ApiServer:
         return self.changes(request, query, int(query["resourceVersion"]))
 
     def changes(self, request: Request, query: dict[str, str], seen: int) -> Iterator[dict]:
+        chosen = selection(query)
         deadline = time.monotonic() + min(WATCH_LIMIT_S, int(query.get("timeoutSeconds", WATCH_LIMIT_S)))
         while not self.closing and time.monotonic() < deadline:
             with self.store.changed:
@@ -127,7 +132,7 @@ class ApiServer:
                 fresh, seen = self.store.history[seen:], self.store.version()
             for what, resource, one in fresh:
                 here = request.namespace in ("", one["metadata"].get("namespace"))
-                if resource == request.resource and here and selected(one, query):
+                if resource == request.resource and here and chosen(one):
                     yield {"type": what, "object": one}
 
     def close(self) -> None:
@@ -142,26 +147,32 @@ def check(one: dict) -> None:
         kubernetes_validate.validate(one, SCHEMAS, strict=True)
     except kubernetes_validate.ValidationError as error:
         raise Refused(400, "BadRequest", f"{'.'.join(map(str, error.path))}: {error.message}") from error
+    except kubernetes_validate.SchemaNotFoundError as error:
+        raise Refused(400, "BadRequest", f"{error.message}: custom kinds are not known here") from error
 
 
-def selected(one: dict, query: dict[str, str]) -> bool:
-    labels = one["metadata"].get("labels", {})
-    return all(matches(labels.get, term) for term in terms(query, "labelSelector")) and all(
-        matches(lambda path: field(one, path), term) for term in terms(query, "fieldSelector")
-    )
+def selection(query: dict[str, str]) -> Callable[[dict], bool]:
+    """By labels and by fields."""
+    labels, fields = (terms(query.get(name, "")) for name in ("labelSelector", "fieldSelector"))
+
+    def chosen(one: dict) -> bool:
+        carried = one["metadata"].get("labels", {})
+        return all((carried.get(key) == value) == equal for key, value, equal in labels) and all(
+            (field(one, path) == value) == equal for path, value, equal in fields
+        )
+
+    return chosen
 
 
-def terms(query: dict[str, str], name: str) -> list[str]:
-    return [term for term in query.get(name, "").split(",") if term]
-
-
-def matches(look_up, term: str) -> bool:
-    key, equals, value = term.partition("=")
-    if not equals or " " in term:
-        raise Refused(400, "BadRequest", f"the selector {term!r} is not of the kind KEY=VALUE or KEY!=VALUE")
-    if key.endswith("!"):
-        return look_up(key[:-1]) != value
-    return look_up(key) == value.removeprefix("=")
+def terms(selector: str) -> list[tuple[str, str, bool]]:
+    """(what, its value, whether it has to be that value or must not)."""
+    found = []
+    for term in selector.split(",") if selector else []:
+        match = re.fullmatch(r"([^\s=!]+)(!=|==?)([^\s=]*)", term)
+        if not match:
+            raise Refused(400, "BadRequest", f"the selector {term!r} is not of the kind KEY=VALUE or KEY!=VALUE")
+        found.append((match[1], match[3], match[2] != "!="))
+    return found
 
 
 def field(one: dict, path: str):

@@ -57,11 +57,12 @@ class World:
         labels = {**template["metadata"]["labels"], HASH: digest}
         template = {**template, "metadata": {**template["metadata"], "labels": labels}}
         spec = {"replicas": replicas(deployment), "selector": selector, "template": template}
-        self.store.put(sets, {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {**meta, "labels": labels}, "spec": spec})
-        (made,) = [one for one in self.owned(sets, deployment) if one["metadata"]["name"] == meta["name"]]
+        head = {"apiVersion": "apps/v1", "kind": "ReplicaSet"}
+        made = self.store.put(sets, {**head, "metadata": {**meta, "labels": labels}, "spec": spec})
         for number in range(replicas(deployment)):
             pod = {**child(made, str(number)), "labels": labels}
-            self.store.put(self.api.resource("Pod"), {"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": template["spec"]})
+            head = {"apiVersion": "v1", "kind": "Pod"}
+            self.store.put(self.api.resource("Pod"), {**head, "metadata": pod, "spec": template["spec"]})
             self.warn(namespace, pod["name"])
         annotations = {**deployment["metadata"].get("annotations", {}), REVISION: revision}
         self.store.put(
