@@ -107,7 +107,7 @@ test-workflows: onnxruntime tools ## the pipelines: workflows linted, their scri
 
 test-image: onnxruntime $(VENV)/installed tools ## the container image, built, run hardened, asked and stopped; needs root, buildah, podman, runc and mmdebstrap
 	$(call step,image)
-	@if [ -z "$${TIDEGATE_IMAGE:-}" ] && $(PYTHON) tests/image/engine.py; then $(MAKE) --no-print-directory build; fi
+	@if [ -z "$${TIDEGATE_IMAGE:-}" ] && $(PYTHON) tests/image/engine.py; then cargo build --workspace --bins --locked; fi
 	$(VENV)/bin/python -m pytest -q tests/image
 
 audit: ## licences, advisories, bans and sources of all crates; needs cargo-deny (cargo install --locked cargo-deny) and the network

@@ -1,6 +1,6 @@
 """The image under test, and one hardened container of it that most tests share.
 
-By default the image is built here: the gateway from `make build`, on a base that is made once (`scripts/image_base.py`).
+By default the image is built here: the development build, stripped, on a base that is made once (`scripts/image_base.py`).
 TIDEGATE_IMAGE names one that exists already, TIDEGATE_BASE_IMAGE another base.
 """
 
@@ -39,7 +39,7 @@ def image(engine: Engine) -> Iterator[str]:
         yield named
         return
     base = os.environ.get("TIDEGATE_BASE_IMAGE") or image_base.provide()
-    binary = os.environ.get("TIDEGATE_BIN") or ROOT / "target" / "release-fast" / "tidegate"
+    binary = os.environ.get("TIDEGATE_BIN") or ROOT / "target" / "debug" / "tidegate"
     assert image_build.main(["--tag", TAG, "--prebuilt", str(binary), "--base", base]) == 0
     yield TAG
     engine.call("rmi", TAG)
