@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
-use tidegate_inference::ModelName;
+use tidegate_inference::{ModelName, Version};
 use tidegate_repository::MANIFEST_FILE;
 use tracing::{error, info, warn};
 
@@ -165,11 +165,30 @@ impl ControlPlane {
     }
 
     fn has_due_attempt(&self, name: &ModelName, now: Instant) -> bool {
+        !self.due_attempts(name, now).is_empty()
+    }
+
+    /// Versions that are to be tried again, and how often they have failed.
+    fn due_attempts(&self, name: &ModelName, now: Instant) -> BTreeMap<Version, u32> {
         let models = self.models();
-        let mut versions =
-            models.models.get(name).into_iter().flat_map(|model| model.versions.values());
-        versions
-            .any(|known| known.attempt.as_ref().is_some_and(|attempt| attempt.is_due_again(now)))
+        let versions = models.models.get(name).into_iter().flat_map(|model| &model.versions);
+        let due = versions.filter_map(|(version, known)| {
+            let attempt = known.attempt.as_ref().filter(|attempt| attempt.is_due_again(now))?;
+            Some((*version, attempt.failures))
+        });
+        due.collect()
+    }
+
+    /// Those that were due and not made, because nobody wants the version any more, or its files are others again: they
+    /// would be due at every look from now on.
+    fn forget_attempts(&self, name: &ModelName, due: &BTreeMap<Version, u32>) {
+        let mut models = self.models();
+        let Some(model) = models.models.get_mut(name) else { return };
+        for (version, failures) in due {
+            if let Some(known) = model.versions.get_mut(version) {
+                known.attempt.take_if(|attempt| attempt.failures == *failures);
+            }
+        }
     }
 
     /// One pass of loading.
@@ -178,6 +197,12 @@ impl ControlPlane {
         if self.refuse_when_stopping().is_err() {
             return;
         }
+        let due = self.due_attempts(name, now);
+        self.load_and_unload(name, folders, now);
+        self.forget_attempts(name, &due);
+    }
+
+    fn load_and_unload(&self, name: &ModelName, folders: Folders, now: Instant) {
         let plan = match self.plan_seen(name, folders) {
             Ok(Some(plan)) => plan,
             Ok(None) => return,

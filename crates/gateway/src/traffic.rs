@@ -2,7 +2,9 @@
 //!
 //! It is compared by its content. A mounted ConfigMap changes by a swap of links that leaves sizes and times as they
 //! may be, events do not come from every file system, and the file is small: reading it costs less than being wrong
-//! about it. It is declared each time, changed or not, because it may name a version that only comes later.
+//! about it. A change counts when two looks in a row have found it: a file that is being written over is empty for a moment,
+//! and an empty one lets go of all models. It is declared each time, changed or not, because it may name a version that
+//! only comes later.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,27 +23,38 @@ const MAX_BYTES: u64 = 1 << 20;
 
 pub struct TrafficFile {
     path: PathBuf,
-    /// As it was last found, and what that says.
-    seen: Option<(Result<String, String>, Said)>,
+    last: Option<Found>,
+    /// As it was when it was believed, and what that says.
+    believed: Option<(Found, Said)>,
 }
+
+/// Its text, or why there is none.
+type Found = Result<String, String>;
 
 /// The error is why it says nothing.
 type Said = Result<DeclaredTraffic, String>;
 
 impl TrafficFile {
     pub fn at(path: PathBuf) -> Self {
-        Self { path, seen: None }
+        Self { path, last: None, believed: None }
     }
 
     pub fn look(&mut self, control: &ControlPlane) {
-        let found = text_of(&self.path);
-        if self.seen.as_ref().is_none_or(|(before, _)| *before != found) {
-            let said = found.clone().and_then(|text| parse(&self.path, &text));
-            self.seen = Some((found, said));
-        }
-        if let Some((_, said)) = &self.seen {
+        if let Some(said) = self.believe(text_of(&self.path)) {
             control.declare(said.as_ref().map_err(String::as_str));
         }
+    }
+
+    /// What it says, now that this was found. What is found first is believed at once: nothing holds yet that could be
+    /// lost.
+    fn believe(&mut self, found: Found) -> Option<&Said> {
+        let is_settled = self.believed.is_none() || self.last.as_ref() == Some(&found);
+        if is_settled && self.believed.as_ref().is_none_or(|(before, _)| *before != found) {
+            let said = found.clone().and_then(|text| parse(&self.path, &text));
+            self.believed = Some((found.clone(), said));
+        }
+        self.last = Some(found);
+        self.believed.as_ref().map(|(_, said)| said)
     }
 }
 
@@ -113,6 +126,21 @@ mod tests {
         let text = "[models.digits]\nlabels = { blue = 1, green = 2 }\nweights = { blue = 90, 3 = 10 }\n[models.other]\n";
         assert_eq!(said(text).unwrap(), ["digits blue=1 green=2 3:10 blue:90", "other"]);
         assert_eq!(said("").unwrap(), [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_change_counts_when_it_was_found_twice_in_a_row() {
+        let mut file = TrafficFile::at("t.toml".into());
+        let mut models = |text: &str| {
+            file.believe(Ok(text.to_owned())).unwrap().as_ref().map(|said| said.0.len()).ok()
+        };
+        assert_eq!(models("[models.a]"), Some(1), "the first");
+        assert_eq!(models(""), Some(1), "being written over");
+        assert_eq!(models("[models.a]\n[models.b"), Some(1));
+        assert_eq!(models("[models.a]\n[models.b]"), Some(1));
+        assert_eq!(models("[models.a]\n[models.b]"), Some(2));
+        assert_eq!(models(""), Some(2));
+        assert_eq!(models(""), Some(0), "meant so");
     }
 
     #[test]

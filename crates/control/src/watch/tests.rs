@@ -213,6 +213,20 @@ async fn what_was_asked_for_is_kept_to() {
     assert!(!watched.opened.catalog().models.contains_key("new"));
 }
 
+#[tokio::test]
+async fn an_attempt_that_nobody_wants_any_more_is_not_due_for_ever() {
+    let mut watched = Watched::new(&["digits/1"]);
+    watched.site.write("digits/2/model.onnx", "refuse");
+    watched.settle();
+    watched.opened.plane.unload("digits".into()).await.unwrap();
+    watched.now += Duration::from_secs(120);
+    let due =
+        |watched: &Watched| watched.opened.plane.has_due_attempt(&model("digits"), watched.now);
+    assert!(due(&watched));
+    watched.look();
+    assert!(!due(&watched));
+}
+
 #[test]
 fn a_configuration_that_cannot_be_used_leaves_what_serves() {
     let mut watched = Watched::new(&["digits/1"]);
