@@ -272,6 +272,12 @@ fn an_activation_is_followed_once_and_what_operators_set_later_holds() {
     watched.site.write("digits/2/other.bin", "changes the version");
     watched.settle();
     assert_eq!(watched.opened.effective("digits"), [(1, 1)]);
+    // Another word beside it does not bring it back either.
+    let labels = format!(r#"{{"green":{},"late":{}}}"#, since(0), since(2));
+    watched.site.write("digits/versions.json", &manifest(&since(0), &labels));
+    watched.settle();
+    assert_eq!(watched.opened.plane.view("digits").unwrap().entry.labels.len(), 2);
+    assert_eq!(watched.opened.effective("digits"), [(1, 1)]);
 
     // A restart does not follow it again either, and another activation is followed.
     let Watched { site, opened, .. } = watched;
